@@ -64,6 +64,10 @@ NEEDS_BF16 = Message(
 NO_FORMULA_OF_FAMILY = Message(
     "a formula for “{family}”: until a step is traced, that of Llama stands in, with wider ranges"
 )
+NO_FORMULA_OF_STATES = Message(
+    "a traced step: no formula here tells what layers that keep a state take, so memory and time are unknown"
+    " until then"
+)
 TOKENS_ESTIMATED = Message("exact token counts, which the model's tokenizer gives once it is here")
 TOKENIZER_FAILED = Message("exact token counts, for the model's tokenizer gave none: {why}")
 
@@ -95,8 +99,11 @@ def estimate_method(
     estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {})
     estimate = _shard_if_needed(estimate, run, machine, machine_rates, corrections or {})
     shape = run.workload.shape
-    if not shape.is_counted or estimate.level == "traced":
+    if estimate.level == "traced" or (not shape.is_counted and shape.packs):
         return estimate
+    if shape.has_state:
+        task, settings = run.workload.task, run.settings
+        return estimate_without_rows(run.method, settings, shape, machine, task, NO_FORMULA_OF_STATES)
     missing = NO_FORMULA_OF_FAMILY.format(family=shape.family)
     return _widen_by(estimate, COUNTED_SHAPE_TIME_FACTOR, COUNTED_SHAPE_MEMORY_FACTOR, missing)
 

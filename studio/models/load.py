@@ -144,6 +144,8 @@ def _read_weights(classifier_or_decoder: Any, folder: Path, load_kwargs: Mapping
         raise ModelUnavailable(
             MISSING_WEIGHTS, folder_files.TAKE_WHOLE, folder=folder, count=len(missing), name=missing[0]
         )
+    if isinstance(load_kwargs.get("quantization_config"), Mxfp4Config):
+        model._weight_conversions = None  # transformers would try to write it in 4 bits again
     return model
 
 

@@ -362,7 +362,8 @@ def _count_on_model(config: Mapping[str, Any], name: str) -> ModelShape:
 
     That takes torch: a process that has it counts, any other asks a child process, and keeps the answer.
     """
-    built_from = {key: value for key, value in config.items() if key not in STORAGE_KEYS}
+    left_out = (*STORAGE_KEYS, "id2label", "label2id", "num_labels", "problem_type")
+    built_from = {key: value for key, value in config.items() if key not in left_out}
     if sys.modules.get("torch"):
         return _count_here(json.dumps(built_from, sort_keys=True), name)
     request = json.dumps({"config": built_from, "name": name}, sort_keys=True)

@@ -1,4 +1,4 @@
-"""A family without formulas is estimated too: exact parameters, a wide range, and a narrow one once traced."""
+"""A family without formulas is estimated too: exact parameters, wide ranges until it is traced."""
 
 import dataclasses
 import json

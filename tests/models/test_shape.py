@@ -120,8 +120,8 @@ def test_a_folder_is_read(fixture, request):
 
 
 def test_a_family_that_cannot_be_counted_is_refused_with_those_that_can():
-    with pytest.raises(ModelUnavailable, match=r"“mamba”, which.*Llama, Mistral"):
-        shape.from_config({"model_type": "mamba"}, "some model")
+    with pytest.raises(ModelUnavailable, match=r"“xlnet”, which.*Llama, Mistral"):
+        shape.from_config({"model_type": "xlnet"}, "some model")
 
 
 def test_a_config_that_lacks_a_number_says_which():

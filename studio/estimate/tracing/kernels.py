@@ -81,6 +81,7 @@ HALF_FUNCTIONS = {
     torch.Tensor.__matmul__,
     torch.bmm,
     torch.baddbmm,
+    torch.Tensor.baddbmm,
     torch.addmm,
     sdpa,
 }
@@ -171,7 +172,8 @@ def _attention_on_cpu(
     That is its flash kernel, or plain products where there is dropout.
     """
     options = AttentionOptions(*args, **kwargs)
-    if options.dropout_p > 0:
+    # Nor does that kernel take values of another width than keys (latent attention).
+    if options.dropout_p > 0 or value.shape[-1] != key.shape[-1]:
         return sdpa(query, key, value, **vars(options))
     attn_mask = options.attn_mask
     if attn_mask is not None and attn_mask.dtype is torch.bool:
@@ -197,7 +199,7 @@ def _attention_on_gpu(
     options = AttentionOptions(*args, **kwargs)
     attn_mask = options.attn_mask
     is_half = query.dtype in (torch.bfloat16, torch.float16)
-    if fastest == "flash" and attn_mask is None and is_half:
+    if fastest == "flash" and attn_mask is None and is_half and value.shape[-1] == key.shape[-1]:
         return aten._scaled_dot_product_flash_attention(
             query, key, value, options.dropout_p, options.is_causal, False, scale=options.scale
         )[0]

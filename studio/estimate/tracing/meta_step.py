@@ -22,7 +22,7 @@ from studio.estimate.tracing.kernels import (
 from studio.estimate.tracing.trace import Trace
 from studio.methods.spec import Settings
 from studio.methods.workload import holds_weights_in_bf16
-from studio.models import load
+from studio.models import load, shape
 from studio.plan import Task
 
 
@@ -222,6 +222,7 @@ class MetaStep:
         self.spec = spec
         self.method = methods.get(spec.method_name)
         self.device = spec.device
+        self.has_state = shape.from_config(spec.config).has_state
         autocast_dtype = getattr(torch, spec.autocast_dtype) if spec.autocast_dtype else None
         base_dtype, on_gpu = torch.float32, spec.device == "cuda"
         if autocast_dtype and on_gpu and self.method.weights != "trained":
@@ -283,6 +284,8 @@ class MetaStep:
             "input_ids": torch.ones(spec.rows, spec.tokens, **tensor_options),
             "attention_mask": attention_mask,
         }
+        if self.has_state and not spec.padded:
+            del inputs["attention_mask"]  # transformers looks into it there, which meta tensors do not allow
         if self.spec.task == "classify":
             labels = torch.zeros(spec.rows, **tensor_options)
         else:

@@ -96,11 +96,19 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
         self._move_adapter_to_device_of_base_layer(name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
-    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Rows x tokens x n_in to rows x tokens x n_out, in the base's dtype."""
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Rows x tokens x n_in to rows x tokens x n_out, in the base's dtype.
+
+        Some blocks of experts return what their router thought beside it, which stays as it is.
+        """
         output = self.base_layer(x, *args, **kwargs)
         if self.disable_adapters:
             return output
+        if isinstance(output, tuple):
+            return (self._adapt(output[0]), *output[1:])
+        return self._adapt(output)
+
+    def _adapt(self, output: torch.Tensor) -> torch.Tensor:
         for name in self.active_adapters:
             if name in self.bottleneck_down:
                 down, up = self.bottleneck_down[name], self.bottleneck_up[name]
