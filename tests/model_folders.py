@@ -265,10 +265,7 @@ CASES: dict[str, Case] = {
         edit_json("config.json", model_type="t5", is_encoder_decoder=True), shape.ENCODER_DECODER
     ),
     "mixture of experts": Case(
-        edit_json("config.json", model_type="deepseek_v3", n_routed_experts=8), shape.MIXTURE_OF_EXPERTS
-    ),
-    "experts in some blocks": Case(
-        edit_json("config.json", model_type="qwen3_moe", decoder_sparse_step=2), shape.UNEQUAL_BLOCKS
+        edit_json("config.json", model_type="deepseek_v9", n_routed_experts=8), shape.MIXTURE_OF_EXPERTS
     ),
     "pickle alone": Case(as_pickle, folder_files.NO_MODEL, shows=("pytorch_model.bin", "can hold code")),
     "GGUF alone": Case(as_gguf, folder_files.NO_MODEL, shows=("GGUF",)),

@@ -76,9 +76,9 @@ def find_incompatibility(name: str, task: str, shape: ModelShape | None = None) 
         return ENCODER_CANNOT_GENERATE
     if shape and not shape.has_classifier and task == "classify":
         return NO_CLASSIFIER
-    for entry in card.not_with.families:
-        if shape and (shape.family in entry.families or shape.kinds & set(entry.kinds)):
-            return entry
+    for kind in card.not_with.families:
+        if shape and (shape.family in kind.families or shape.kinds & set(kind.kinds)):
+            return kind
     if card.not_with.apple_gpu and device.expects_apple_gpu():
         return card.not_with.apple_gpu
     for library in card.not_with.libraries:

@@ -44,6 +44,8 @@ ACTIVE_EXPERTS_KEYS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk
 # What those read that count no positions.
 UNBOUNDED_CONTEXT = 1 << 20
 N_TRIED_LABELS = 3
+# More than any model has.
+MAX_LAYERS = 1000
 
 NOT_BUILT = Message("transformers cannot build {name} (“{family}”) from its config: {why}")
 NO_BLOCKS = Message(
@@ -74,7 +76,10 @@ def count(config: Mapping[str, Any], name: str) -> ModelShape:
         )
 
     if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or family in NOT_CAUSAL:
-        raise refuse(shape.UNKNOWN_FAMILY)
+        raise refuse(shape.describe_other_kind(config))
+    layer_counts = [value for key, value in config.items() if "layer" in key and isinstance(value, int)]
+    if max(layer_counts, default=0) > MAX_LAYERS:  # of a folder from elsewhere, which would fill the memory
+        raise ModelUnavailable(shape.IMPOSSIBLE_SIZE, shape.TAKE_WHOLE_COPY, name=name)
     try:
         model = _build(AutoModelForCausalLM, config)
     except Exception as error:

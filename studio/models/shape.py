@@ -31,6 +31,8 @@ MIXTURE_OF_EXPERTS = Message(
     "{name} (“{family}”) is a mixture of experts, whose parts take turns, of a kind that the studio does not"
     " know."
 )
+IMPOSSIBLE_SIZE = Message("A size in the config of {name} is no number that a model can have.")
+TAKE_WHOLE_COPY = Message("Choose another model, or a whole copy of this one.")
 NOT_COUNTED = Message("The process that counts {name} (“{family}”) broke off: {why}")
 NEEDS_OWN_CODE = Message(
     "{name} (“{family}”) needs program code from its own folder, and the studio runs no code from a model."
@@ -346,12 +348,8 @@ def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelSha
             key=str(error).strip("'"),
         ) from None
     except (TypeError, ValueError, ArithmeticError):
-        raise ModelUnavailable(
-            Message("A size in the config of {name} is no number that a model can have."),
-            Message("Choose another model, or a whole copy of this one."),
-            name=name,
-        ) from None
-    kind = _describe_other_kind(config)
+        raise ModelUnavailable(IMPOSSIBLE_SIZE, TAKE_WHOLE_COPY, name=name) from None
+    kind = describe_other_kind(config)
     if kind in (READS_PICTURES, HEARS_SPEECH, ENCODER_DECODER):
         raise ModelUnavailable(kind, CHOOSE_OTHER_FAMILY, family=family[:40] or "?", name=name)
     return _count_on_model(config, name)
@@ -405,7 +403,7 @@ def _ask_child(request: str) -> dict[str, Any]:
     return {"message": message.to_json(), "to_do": CHOOSE_OTHER_FAMILY.to_json()}
 
 
-def _describe_other_kind(config: Mapping[str, Any]) -> Message:
+def describe_other_kind(config: Mapping[str, Any]) -> Message:
     """What a model is that is none of the studio's families."""
     classes = " ".join(list_architectures(config))
     if "vision_config" in config or "image_size" in config or "Image" in classes:

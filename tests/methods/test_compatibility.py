@@ -68,7 +68,7 @@ def test_a_reading_model_is_told_apart_by_its_shape_not_its_name():
 
 def test_a_prefix_on_a_model_that_takes_none_is_refused_before_the_run():
     raw = {**PLAN, "task": "classify", "model": "modernbert-base", "method": {"name": "prefix"}}
-    (refusal,) = presets.methods()["prefix"].not_with.families
+    refusal, _ = presets.methods()["prefix"].not_with.families
     (problem,) = methods.find_plan_problems(raw)
     expected = methods.INCOMPATIBLE_METHOD.format(
         name="prefix", task="'classify'", why=refusal.reason, nearest=refusal.alternative

@@ -124,6 +124,20 @@ def test_a_family_that_cannot_be_counted_is_refused_with_those_that_can():
         shape.from_config({"model_type": "xlnet"}, "some model")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "mamba", "num_hidden_layers": 10**8}, "no number that a model can have"),
+        ({"model_type": "jetmoe"}, "lacks what a training here needs: computing activations again"),
+        ({"model_type": "zamba2"}, "not built of blocks behind one another"),
+        ({"model_type": "cohere", "hidden_size": "wide"}, "cannot build some model"),
+    ],
+)
+def test_a_family_without_formulas_that_cannot_be_trained_says_why(config, said):
+    with pytest.raises(ModelUnavailable, match=said):
+        shape.from_config(config, "some model")
+
+
 def test_a_config_that_lacks_a_number_says_which():
     with pytest.raises(ModelUnavailable, match="tiny does not say hidden_size"):
         shape.from_config({"model_type": "llama"}, "tiny")
