@@ -109,7 +109,11 @@ def estimate_method(
 
 
 def _shard_if_needed(
-    estimate: Estimate, run: MethodRun, machine: Machine, machine_rates: Rates, corrections: Mapping[str, float]
+    estimate: Estimate,
+    run: MethodRun,
+    machine: Machine,
+    machine_rates: Rates,
+    corrections: Mapping[str, float],
 ) -> Estimate:
     """Return the estimate of a run whose weights are spread over its cards where they do not fit on one."""
     if estimate.fits != "no" or estimate.why_not == NEEDS_BF16 or not several_cards.may_shard(run):
