@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from studio.methods import folder_check
-from studio.models import folder_files, shape
+from studio.models import folder_files, other_kinds, shape
 
 GEMMA_2_TEMPLATE = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
@@ -252,20 +252,23 @@ CASES: dict[str, Case] = {
     ),
     "an unknown family with program code": Case(
         edit_json("config.json", model_type="own", auto_map={"AutoModel": "modeling_own.Own"}),
-        shape.NEEDS_OWN_CODE,
+        other_kinds.NEEDS_OWN_CODE,
     ),
-    "an unknown family": Case(edit_json("config.json", model_type="rwkv9"), shape.UNKNOWN_FAMILY),
+    "an unknown family": Case(edit_json("config.json", model_type="rwkv9"), other_kinds.UNKNOWN_FAMILY),
     "pictures": Case(
-        edit_json("config.json", model_type="llava", vision_config={}), shape.READS_PICTURES, shows=("llava",)
+        edit_json("config.json", model_type="llava", vision_config={}),
+        other_kinds.READS_PICTURES,
+        shows=("llava",),
     ),
     "speech": Case(
-        edit_json("config.json", model_type="wav2vec2", architectures=["Wav2Vec2ForCTC"]), shape.HEARS_SPEECH
+        edit_json("config.json", model_type="wav2vec2", architectures=["Wav2Vec2ForCTC"]),
+        other_kinds.HEARS_SPEECH,
     ),
     "encoder-decoder": Case(
-        edit_json("config.json", model_type="t5", is_encoder_decoder=True), shape.ENCODER_DECODER
+        edit_json("config.json", model_type="t5", is_encoder_decoder=True), other_kinds.ENCODER_DECODER
     ),
     "mixture of experts": Case(
-        edit_json("config.json", model_type="deepseek_v9", n_routed_experts=8), shape.MIXTURE_OF_EXPERTS
+        edit_json("config.json", model_type="deepseek_v9", n_routed_experts=8), other_kinds.MIXTURE_OF_EXPERTS
     ),
     "pickle alone": Case(as_pickle, folder_files.NO_MODEL, shows=("pytorch_model.bin", "can hold code")),
     "GGUF alone": Case(as_gguf, folder_files.NO_MODEL, shows=("GGUF",)),
@@ -273,7 +276,8 @@ CASES: dict[str, Case] = {
     "the folder above": Case(put_below, folder_files.NO_MODEL, shows=("final",)),
     "damaged config": Case(write("config.json", "{"), shape.NO_CONFIG),
     "odd values in the config": Case(
-        edit_json("config.json", architectures=7, id2label=["a"], model_type="rwkv9"), shape.UNKNOWN_FAMILY
+        edit_json("config.json", architectures=7, id2label=["a"], model_type="rwkv9"),
+        other_kinds.UNKNOWN_FAMILY,
     ),
     "no config": Case(remove("config.json"), folder_files.NO_MODEL, shows=("no config.json",)),
     "no weights": Case(remove("model.safetensors"), folder_files.NO_MODEL, shows=("no *.safetensors",)),

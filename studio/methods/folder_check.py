@@ -15,7 +15,7 @@ from studio import presets, processes
 from studio.data import examples
 from studio.errors import ModelUnavailable, explain
 from studio.i18n import Message
-from studio.models import fetch, folder_files, shape
+from studio.models import fetch, folder_files, other_kinds, shape
 from studio.models.folder_files import Finding
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -162,7 +162,7 @@ def _find_remarks(folder: Path, task: Task, config: dict[str, Any]) -> list[Find
     """What stops no run, and somebody should know."""
     findings = []
     classes = shape.list_labels(config)
-    has_head = any(name.endswith(HEAD_CLASS_ENDING) for name in shape.list_architectures(config))
+    has_head = any(name.endswith(HEAD_CLASS_ENDING) for name in other_kinds.list_architectures(config))
     if task == "classify" and has_head and classes:
         message = FRESH_HEAD.format(count=len(classes), classes=[name[:40] for name in classes[:5]])
         findings.append(Finding(message, FRESH_HEAD_TO_DO, is_fatal=False))

@@ -24,8 +24,8 @@ from transformers.models.auto.modeling_auto import (
 
 from studio.errors import ModelUnavailable, explain
 from studio.i18n import Message
-from studio.models import layers, shape
-from studio.models.shape import Experts, Linear, ModelShape
+from studio.models import layers, other_kinds
+from studio.models.model_shape import FUSED_MATRICES, KEY_MATRICES, Experts, Linear, ModelShape
 
 # Readers, and parts of other models, that transformers lists among those that write.
 NOT_CAUSAL = (
@@ -72,14 +72,14 @@ def count(config: Mapping[str, Any], name: str) -> ModelShape:
 
     def refuse(message: Message, **values: Any) -> ModelUnavailable:
         return ModelUnavailable(
-            message, shape.CHOOSE_OTHER_FAMILY, family=family[:40] or "?", name=name, **values
+            message, other_kinds.CHOOSE_OTHER_FAMILY, family=family[:40] or "?", name=name, **values
         )
 
     if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or family in NOT_CAUSAL:
-        raise refuse(shape.describe_other_kind(config))
+        raise refuse(other_kinds.describe_other_kind(config))
     layer_counts = [value for key, value in config.items() if "layer" in key and isinstance(value, int)]
     if max(layer_counts, default=0) > MAX_LAYERS:  # of a folder from elsewhere, which would fill the memory
-        raise ModelUnavailable(shape.IMPOSSIBLE_SIZE, shape.TAKE_WHOLE_COPY, name=name)
+        raise ModelUnavailable(other_kinds.IMPOSSIBLE_SIZE, other_kinds.TAKE_WHOLE_COPY, name=name)
     try:
         model = _build(AutoModelForCausalLM, config)
     except Exception as error:
@@ -250,7 +250,7 @@ class _Counter:
     @property
     def kv_width(self) -> int:
         """Keys of a token in a block, the most where blocks differ."""
-        widths = [linear.n_out for linear in self.linears if _last_name(linear) in shape.KEY_MATRICES]
+        widths = [linear.n_out for linear in self.linears if _last_name(linear) in KEY_MATRICES]
         head_width = self._setting(("head_dim",), self._hidden // self.heads)
         return max(widths, default=self._kv_heads * int(head_width))
 
@@ -291,7 +291,7 @@ class _Counter:
             return False
         try:
             model = _build(AutoModelForSequenceClassification, self.raw_config, num_labels=N_TRIED_LABELS)
-        except Exception:
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError):
             return False
         return hasattr(model, "score") and _count(model) == counted.total(N_TRIED_LABELS)
 
@@ -314,7 +314,7 @@ def _last_name(linear: Linear) -> str:
 
 
 def _makes_keys(linear: Linear) -> bool:
-    return _last_name(linear) in (*shape.KEY_MATRICES, *shape.FUSED_MATRICES)
+    return _last_name(linear) in (*KEY_MATRICES, *FUSED_MATRICES)
 
 
 def main() -> int:

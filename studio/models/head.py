@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from studio.models.shape import list_architectures, list_labels, read_config
+from studio.models.other_kinds import list_architectures
+from studio.models.shape import list_labels, read_config
 
 
 def find_head(model: Any) -> torch.nn.Linear:

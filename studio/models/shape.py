@@ -3,9 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import cached_property, lru_cache
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -14,34 +14,25 @@ from typing import Any
 from studio import processes
 from studio.errors import ModelUnavailable
 from studio.i18n import Message
+from studio.models.model_shape import Experts, Linear, ModelShape
+from studio.models.other_kinds import (
+    CHOOSE_OTHER_FAMILY,
+    ENCODER_DECODER,
+    HEARS_SPEECH,
+    IMPOSSIBLE_SIZE,
+    READS_PICTURES,
+    TAKE_WHOLE_COPY,
+    describe_other_kind,
+)
 from studio.storage import home, read_json, write_json
+
+__all__ = ["Experts", "Linear", "ModelShape"]
 
 # Where sentence-transformers writes how a model makes an embedding of its tokens.
 POOLING_FILE = Path("1_Pooling") / "config.json"
 
 NO_CONFIG = Message("The folder {folder} holds no readable config.json.")
-UNKNOWN_FAMILY = Message("{name} is of the kind “{family}”, which the studio does not know.")
-READS_PICTURES = Message("{name} (“{family}”) reads pictures; the studio trains models of text alone.")
-HEARS_SPEECH = Message("{name} (“{family}”) hears speech; the studio trains models of text alone.")
-ENCODER_DECODER = Message(
-    "{name} (“{family}”) reads with one part and writes with another (an encoder-decoder); the studio trains"
-    " models of one part."
-)
-MIXTURE_OF_EXPERTS = Message(
-    "{name} (“{family}”) is a mixture of experts, whose parts take turns, of a kind that the studio does not"
-    " know."
-)
-IMPOSSIBLE_SIZE = Message("A size in the config of {name} is no number that a model can have.")
-TAKE_WHOLE_COPY = Message("Choose another model, or a whole copy of this one.")
 NOT_COUNTED = Message("The process that counts {name} (“{family}”) broke off: {why}")
-NEEDS_OWN_CODE = Message(
-    "{name} (“{family}”) needs program code from its own folder, and the studio runs no code from a model."
-)
-CHOOSE_OTHER_FAMILY = Message(
-    "Choose a model of text that transformers knows, such as Llama, Mistral, Qwen, Gemma (text), Phi, SmolLM,"
-    " GPT-2, OLMo, Granite, gpt-oss; to sort texts also BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ELECTRA,"
-    " ModernBERT."
-)
 GEMMA_FAMILIES = ("gemma", "gemma2", "gemma3_text")
 # Mixtures of experts, and what their configs call the inner width of an expert.
 EXPERT_WIDTH_KEYS = {
@@ -58,9 +49,6 @@ STORAGE_KEYS = (
 )
 # Longer than transformers takes to build a model without weights on a busy machine (seconds).
 COUNT_SECONDS = 120
-# The last names of matrices that make keys, and of those that make them together with queries and values.
-KEY_MATRICES = ("k_proj", "key", "k_lin", "k")
-FUSED_MATRICES = ("Wqkv", "c_attn", "qkv_proj", "query_key_value", "qkv")
 # Families whose attention transformers computes step by step, with scores and masks for all of a row.
 EAGER_FAMILIES = ("gemma2", "gpt_oss")
 # Families of which transformers has no model that sorts texts.
@@ -87,236 +75,6 @@ ENCODER_LINEARS = {
 DISTILBERT_KEYS = {"hidden_size": "dim", "intermediate_size": "hidden_dim", "num_hidden_layers": "n_layers"}
 # Positions of these families are counted from behind their padding token.
 POSITIONS_FROM_2 = ("roberta", "xlm-roberta", "mpnet")
-
-
-@dataclass(frozen=True)
-class Linear:
-    """One matrix of a block.
-
-    Attributes:
-        name: Its module's path within the block.
-        n_in: Input features.
-        n_out: Output features.
-        bias: Whether it has a bias.
-        part: "attention" or "feed_forward".
-        share: The share of the blocks that have it.
-    """
-
-    name: str
-    n_in: int
-    n_out: int
-    bias: bool
-    part: str
-    share: float = 1.0
-
-    @property
-    def size(self) -> int:
-        """Parameters of the matrix and its bias."""
-        return self.n_in * self.n_out + (self.n_out if self.bias else 0)
-
-
-@dataclass(frozen=True)
-class Experts:
-    """The feed-forward part of a block as experts: gated networks, of which each token goes through a few.
-
-    transformers holds them in two parameters, gate_up_proj and down_proj, and in no matrices of their own.
-    What is attached to matrices (LoRA and its like) leaves experts as they are, also one that all tokens go
-    through: PEFT 0.21 would take its matrices for those of the others.
-
-    Attributes:
-        count: Experts of a block.
-        active: Those that a router chooses for a token.
-        hidden: Width of what goes in and comes out.
-        inner: Width of an expert's inner activations.
-        shared_inner: The same of an expert that all tokens go through; 0 where there is none.
-        matrices: Matrices of an expert: 3 with a gate, 2 without.
-        biases: Parameters of an expert beside its matrices.
-        share: The share of the blocks that have experts.
-        path: The name of the module of a block that they are in.
-    """
-
-    count: int = 0
-    active: int = 0
-    hidden: int = 0
-    inner: int = 0
-    shared_inner: int = 0
-    matrices: int = 3
-    biases: int = 0
-    share: float = 1.0
-    path: str = "mlp"
-
-    @property
-    def size(self) -> int:
-        """Parameters of an expert."""
-        return self.matrices * self.hidden * self.inner + self.biases
-
-    @property
-    def shared_size(self) -> int:
-        """Parameters of the expert that all tokens go through."""
-        return 3 * self.hidden * self.shared_inner
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of all of them, of the router, and of the gate of the shared one."""
-        n_gates = self.count + (1 if self.shared_inner else 0)
-        return self.count * self.size + self.shared_size + n_gates * self.hidden
-
-    @property
-    def widths(self) -> int:
-        """Summed widths (in and out) of the matrices of the experts that a token goes through."""
-        return self.matrices * self.active * (self.hidden + self.inner)
-
-    @property
-    def activations(self) -> int:
-        """Values of a token in them: two inner activations, their product, and what comes out."""
-        return self.active * (self.hidden + 3 * self.inner)
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The parts of a model with their sizes: `layers` equal blocks between embeddings and a head.
-
-    Attributes:
-        family: The `model_type` of its config.
-        encoder: Whether it reads whole texts (BERT) rather than writing them token by token.
-        hidden: Width of the hidden states.
-        layers: Blocks.
-        vocabulary: Tokens in the vocabulary.
-        context: The most tokens of a text, as its positions allow.
-        tied: Whether the language head shares the matrix of the embeddings.
-        linears: The matrices of one block, experts aside.
-        block_other_parameters: Parameters of a block outside its matrices (norms).
-        non_block_parameters: Parameters outside the blocks and the head: embeddings, positions, norms.
-        pooler: Parameters of the pooler that a classification head reads from; 0 without one.
-        class_head: Parameters of a classification head before its last matrix.
-        heads: Attention heads.
-        first_block_missing: Parameters that the first block lacks.
-        mean_pooled: Whether a classifier reads the mean of the tokens (PooledClassifier).
-        embedding_norms: Parameters of the norms around the blocks, which are no part of any.
-        head_bias: Parameters of the bias of an untied language head.
-        head_modules: Modules of a new classification head beside those named classifier and score.
-        embedding_width: Width of the embeddings of tokens, where that is not `hidden` (ELECTRA); else 0.
-        kv_width: Keys of a token in a block, and as many values; as wide as the attention where it is 0.
-        experts: The experts of one block; none where all tokens go through all matrices.
-        block_sizes: Parameters of each block, where they are not all alike or were counted on the model.
-        norm_parameters: Parameters of all norms, where they were counted on the model.
-        is_counted: Whether it was counted on the model, and not by the formulas of its family.
-        has_classifier: Whether transformers has a model of its kind that sorts texts.
-        has_state: Whether a block passes something on from token to token beside keys and values.
-        takes_prefix: Whether its blocks take keys and values from outside.
-        packs: Whether texts may stand behind one another in a row, each attending within itself.
-    """
-
-    family: str
-    encoder: bool
-    hidden: int
-    layers: int
-    vocabulary: int
-    context: int
-    tied: bool
-    linears: tuple[Linear, ...]
-    block_other_parameters: int
-    non_block_parameters: int
-    pooler: int
-    class_head: int
-    heads: int
-    first_block_missing: int = 0
-    mean_pooled: bool = False
-    embedding_norms: int = 0
-    head_bias: int = 0
-    head_modules: tuple[str, ...] = ()
-    kv_width: int = 0
-    embedding_width: int = 0
-    experts: Experts = Experts()
-    block_sizes: tuple[int, ...] = ()
-    norm_parameters: int = 0
-    is_counted: bool = False
-    has_classifier: bool = True
-    has_state: bool = False
-    takes_prefix: bool = True
-    packs: bool = True
-
-    @cached_property
-    def blocks(self) -> int:
-        """Parameters of all blocks together."""
-        return self.top_blocks(self.layers)
-
-    def top_blocks(self, n_blocks: int) -> int:
-        """Parameters of the last blocks, from which a token is predicted."""
-        if self.block_sizes:
-            return sum(self.block_sizes[self.layers - n_blocks :])
-        matrices = sum(linear.size for linear in self.linears)
-        block = matrices + self.experts.parameters + self.block_other_parameters
-        return n_blocks * block - (self.first_block_missing if n_blocks == self.layers else 0)
-
-    def over_blocks(self, count: Callable[[Linear], int]) -> int:
-        """The sum of a count over the matrices of all blocks."""
-        return sum(round(self.layers * linear.share) * count(linear) for linear in self.linears)
-
-    def per_block(self, count: Callable[[Linear], float]) -> float:
-        """The sum of a count over the matrices of a block, of blocks that differ on average."""
-        return sum(linear.share * count(linear) for linear in self.linears)
-
-    @cached_property
-    def attention_width(self) -> int:
-        """Values per token that the attention mixes: its heads concatenated."""
-        widths = (linear.n_in for linear in reversed(self.linears) if linear.part == "attention")
-        return next(widths, self.hidden)
-
-    @property
-    def kinds(self) -> set[str]:
-        """What of it decides which methods train it: the ModelKinds of studio.presets."""
-        traits = {
-            "experts": self.experts.count > 0,
-            "state": self.has_state,
-            "no_prefix": not self.takes_prefix,
-            "uneven": any(not self._ends_alike(part) for part in ("attention", "feed_forward")),
-        }
-        return {kind for kind, holds in traits.items() if holds}
-
-    def _ends_alike(self, part: str) -> bool:
-        """Whether a part ends in the same matrix in every block; experts stand for the feed-forward part."""
-        shares = [linear.share for linear in self.linears if linear.part == part]
-        stands_for_it = part == "feed_forward" and self.experts.count > 0
-        return stands_for_it or (bool(shares) and shares[-1] == 1.0)
-
-    @property
-    def kv_cache_width(self) -> int:
-        """Values per token and block in the KV cache: the keys and the values."""
-        return 2 * (self.kv_width or self.attention_width)
-
-    def total(self, labels: int = 0) -> int:
-        """All parameters: with a language head, or with a head for `labels` classes where that is above 0."""
-        backbone = self.non_block_parameters + self.blocks
-        if labels:
-            return backbone + self.pooler + self.head(labels)
-        if self.tied or self.encoder:
-            return backbone
-        return backbone + self.vocabulary * self.hidden + self.head_bias
-
-    def active(self) -> int:
-        """Parameters that a token goes through on its way to the vocabulary: not those of other experts."""
-        n_blocks, n_idle = round(self.layers * self.experts.share), self.experts.count - self.experts.active
-        return self.total() - n_blocks * n_idle * self.experts.size
-
-    def head(self, labels: int) -> int:
-        """Parameters of a new head for `labels` classes; only that of an encoder has a bias."""
-        return self.class_head + labels * self.hidden + (labels if self.encoder else 0)
-
-    def to_json(self) -> dict[str, Any]:
-        """The shape as JSON holds it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ModelShape":
-        """A shape from `to_json`."""
-        parts = {
-            "linears": tuple(Linear(**linear) for linear in values["linears"]),
-            "experts": Experts(**values["experts"]),
-            "block_sizes": tuple(values["block_sizes"]),
-            "head_modules": tuple(values["head_modules"]),
-        }
-        return cls(**{**values, **parts})
 
 
 def from_config(config: Mapping[str, Any], name: str = "this model") -> ModelShape:
@@ -403,22 +161,6 @@ def _ask_child(request: str) -> dict[str, Any]:
     return {"message": message.to_json(), "to_do": CHOOSE_OTHER_FAMILY.to_json()}
 
 
-def describe_other_kind(config: Mapping[str, Any]) -> Message:
-    """What a model is that is none of the studio's families."""
-    classes = " ".join(list_architectures(config))
-    if "vision_config" in config or "image_size" in config or "Image" in classes:
-        return READS_PICTURES
-    if "audio_config" in config or any(word in classes for word in ("Speech", "CTC", "Audio")):
-        return HEARS_SPEECH
-    if config.get("is_encoder_decoder"):
-        return ENCODER_DECODER
-    if any(name in config for name in ("num_local_experts", "num_experts", "n_routed_experts")):
-        return MIXTURE_OF_EXPERTS
-    if config.get("auto_map"):
-        return NEEDS_OWN_CODE
-    return UNKNOWN_FAMILY
-
-
 def from_folder(folder: Path) -> ModelShape:
     """The shape of the model in a local folder; raises ModelUnavailable where it holds no readable config."""
     try:
@@ -446,12 +188,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if modes == ["pooling_mode_mean_tokens"] or pooling.get("pooling_mode") == "mean":
         config["pooling"] = "mean"
     return config
-
-
-def list_architectures(config: Mapping[str, Any]) -> list[str]:
-    """The names of the classes that a config says the model was saved from."""
-    names = config.get("architectures")
-    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def list_labels(config: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ Tests hold every formula against PEFT itself for every model.
 from collections.abc import Callable
 
 from studio.methods.spec import Settings
-from studio.models.shape import FUSED_MATRICES, KEY_MATRICES, Linear, ModelShape
+from studio.models.model_shape import FUSED_MATRICES, KEY_MATRICES, Linear, ModelShape
 
 # Keys and values under the names of all families; some have them in one matrix with the queries.
 KEY_VALUE_NAMES = (*KEY_MATRICES, "v_proj", "value", "v_lin", "v", *FUSED_MATRICES)
