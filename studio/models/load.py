@@ -119,16 +119,12 @@ def _load(
         return _load_offloaded(classifier_or_decoder, folder, load_kwargs, storage.in_4_bits)
     stays_in_memory = storage.in_main_memory or torch_device.type == "cpu"
     if not storage.in_4_bits and (stays_in_memory or draws_head):
-        model = classifier_or_decoder.from_pretrained(folder, **load_kwargs).eval()
+        model = _read_weights(classifier_or_decoder, folder, load_kwargs).eval()
         return model if stays_in_memory else model.to(torch_device)
     load_kwargs = {**load_kwargs, "device_map": {"": torch_device}}
     if not storage.in_4_bits:
-        return classifier_or_decoder.from_pretrained(folder, **load_kwargs).eval()
-    model = classifier_or_decoder.from_pretrained(folder, **load_kwargs, quantization_config=nf4_config())
-    if not storage.in_4_bits:
-        model = _read_weights(classifier_or_decoder, folder, load_kwargs).eval()
-        return model if storage.in_main_memory else model.to(torch_device)
-    in_4_bits = {"quantization_config": nf4_config(), "device_map": {"": torch_device}}
+        return _read_weights(classifier_or_decoder, folder, load_kwargs).eval()
+    in_4_bits = {"quantization_config": nf4_config()}
     model = _read_weights(classifier_or_decoder, folder, {**load_kwargs, **in_4_bits})
     _disable_repacking(model)
     _detach_from_file(model)
