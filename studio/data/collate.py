@@ -13,7 +13,7 @@ from studio.plan import Task
 # Rows are packed from this share of padding on: attention in one kernel for each text costs a fiftieth of a
 # step (docs/methods.md#packed-texts).
 MIN_PACKED_SHARE = 0.03
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
 Collator = Callable[[Sequence[dict[str, Any]]], Batch]
 Loss = Callable[..., torch.Tensor]
 
@@ -58,7 +58,10 @@ def _padding_share(rows: Sequence[dict[str, Any]]) -> float:
 
 
 def _pack(rows: Sequence[dict[str, Any]]) -> Batch:
-    """Rows behind one another in one: positions begin anew with each, whose first token is not predicted."""
+    """Rows behind one another in one: positions begin anew with each, whose first token is not predicted.
+
+    `text_lengths` are no tensor: what reads them needs them on the processor (studio.data.packed_texts).
+    """
     tokens = [token for row in rows for token in row["input_ids"]]
     positions = [position for row in rows for position in range(len(row["input_ids"]))]
     labels = [label for row in rows for label in (IGNORE_INDEX, *row["labels"][1:])]
@@ -66,6 +69,7 @@ def _pack(rows: Sequence[dict[str, Any]]) -> Batch:
         "input_ids": torch.tensor([tokens]),
         "attention_mask": torch.ones(1, len(tokens), dtype=torch.long),
         "position_ids": torch.tensor([positions]),
+        "text_lengths": tuple(len(row["input_ids"]) for row in rows),
         **select_labelled_positions(torch.tensor([labels])),
     }
 

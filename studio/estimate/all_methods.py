@@ -104,8 +104,7 @@ class EstimateContext:
         if self.machine.id == LOCAL_ID and not several_cards.is_possible(method.name, settings):
             cards = 1
         run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes, cards)
-        run = automatic_settings.pack_texts(run, self.plan_machine)
-        return automatic_settings.choose_step_settings(run, self.plan_machine, self.plan.training)
+        return automatic_settings.decide(run, self.plan_machine, self.plan.training)
 
     def with_training(self, **changes: object) -> "EstimateContext":
         """Return the context of a plan with other training settings."""

@@ -222,6 +222,7 @@ def _estimate_run(
         is_sharded=run.is_sharded,
         gradient_checkpointing=memory_model.is_checkpointing_gradients(run, machine),
         gradient_accumulation_steps=run.workload.training.accumulation_steps,
+        packs_texts=run.workload.packs_texts,
     )
 
 

@@ -64,6 +64,7 @@ class Estimate:
         gradient_checkpointing: Whether activations are computed again on the way back instead of kept.
         gradient_accumulation_steps: In how many micro batches a step is computed; None where no examples
             are known.
+        packs_texts: Whether the texts of a micro batch are trained on without padding.
     """
 
     method: str
@@ -92,6 +93,7 @@ class Estimate:
     is_sharded: bool = False
     gradient_checkpointing: bool = False
     gradient_accumulation_steps: int | None = None
+    packs_texts: bool = False
 
     @property
     def is_measured(self) -> bool:

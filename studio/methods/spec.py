@@ -189,6 +189,8 @@ class TrainingContext:
         base_folder: the folder of the base's weights.
         is_sharded: whether the ranks train it together with a share of the weights each (FSDP): `model` is
             then whole, for the first rank to evaluate, and lies in main memory meanwhile.
+        packs_texts: whether the estimate expects a GPU to be faster without padding
+            (studio.data.packed_texts).
         scale: how the numbers were standardized that the texts are to get; None where they get labels.
         report_progress: shows progress outside a Trainer, as a stage, units done and units in all. It raises
             StopRequested where the run was asked to stop.
@@ -210,6 +212,7 @@ class TrainingContext:
     test_examples: list[Example] = field(default_factory=list)
     base_folder: Path = Path()
     is_sharded: bool = False
+    packs_texts: bool = False
     scale: RatingScale | None = None
     report_progress: Callable[[str, int, int], None] = lambda stage, done, total: None
     notes: dict[str, Any] = field(default_factory=dict)

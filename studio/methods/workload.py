@@ -177,6 +177,7 @@ class MicroBatch:
         scored_positions: positions of each text with scores over the vocabulary.
         padded: whether some of the texts are padded.
         repeats: how many such micro batches there are.
+        packed_longest: tokens of the longest text where they lie behind one another without padding; else 0.
     """
 
     rows: int
@@ -184,6 +185,7 @@ class MicroBatch:
     scored_positions: int
     padded: bool
     repeats: float
+    packed_longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,10 +224,10 @@ class Phase:
     extra_flop: float = 0.0
 
 
-def can_pack_texts(task: Task, shape: ModelShape, virtual_tokens: int, on_gpu: bool) -> bool:
-    """Whether supervised training puts texts behind one another (as studio.data.packed_texts), unpadded."""
+def can_pack_texts(task: Task, shape: ModelShape, virtual_tokens: int) -> bool:
+    """Whether supervised training can put texts behind one another (studio.data.packed_texts), unpadded."""
     has_other_attention = shape.encoder or not shape.packs
-    return not (on_gpu or task == "classify" or virtual_tokens or has_other_attention)
+    return not (task == "classify" or virtual_tokens or has_other_attention)
 
 
 def build_micro_batches(
@@ -297,6 +299,7 @@ def _build_packed_micro_batch(
         scored_positions=math.ceil(sum(scored for _, scored in lengths) / len(lengths)),
         padded=False,
         repeats=repeats,
+        packed_longest=max(tokens for tokens, _ in lengths),
     )
 
 

@@ -256,6 +256,7 @@ def load_context(
         examples=(splits.train, splits.validation),
         base_folder=base.folder,
         is_sharded=is_sharded,
+        packs_texts=ranks.count() == 1 and bool(history.load_estimate(run).get("packs_texts")),
         scale=scale,
         report_progress=report_progress,
     )

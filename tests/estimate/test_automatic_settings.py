@@ -161,3 +161,29 @@ def test_a_run_computes_in_the_micro_batches_its_estimate_chose(tmp_path, in_pla
     filled_plan = plan.model_copy(update={"training": default})
     filled = setup._fill_step_settings(SimpleNamespace(folder=tmp_path, plan=plan), filled_plan)
     assert filled.training.accumulation_steps == used
+
+
+MIXED_ROWS = tuple(RowTokens(100, 50 + 97 * index % 1900, 0) for index in range(200))
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_a_card_packs_texts_where_that_is_predicted_to_be_faster(name):
+    run = make_run(name, "llama3.2-1b", rows=MIXED_ROWS, max_length=2048, batch_size=8)
+    decided = automatic_settings.decide(run, T4, run.workload.training)
+    padded, packed = (
+        dataclasses.replace(decided, workload=dataclasses.replace(decided.workload, packs_texts=packs_texts))
+        for packs_texts in (False, True)
+    )
+    minutes = [estimate_one.estimate_method(variant, T4).minutes.likely for variant in (padded, packed)]
+    can_pack = run.cost_profile.virtual_tokens == 0 and run.workload.task != "classify"
+    is_faster = minutes[1] <= (1 - automatic_settings.MIN_PACKING_GAIN) * minutes[0]
+    assert decided.workload.packs_texts == (can_pack and is_faster)
+    assert estimate_one.estimate_method(decided, T4).packs_texts == decided.workload.packs_texts
+
+
+def test_where_starting_operations_takes_the_time_a_card_pads_and_where_computing_does_it_packs():
+    frozen = make_run("frozen", "llama3.2-1b", rows=MIXED_ROWS, max_length=2048, batch_size=8)
+    assert automatic_settings.decide(frozen, T4, frozen.workload.training).workload.packs_texts
+    short = tuple(RowTokens(20, 20 + index % 50, 0) for index in range(200))
+    lora = make_run("lora", "smollm2-135m", rows=short, max_length=128, batch_size=8)
+    assert not automatic_settings.decide(lora, H200, lora.workload.training).workload.packs_texts

@@ -112,6 +112,34 @@ def test_memory_is_given_back_when_the_last_holder_releases_it():
     assert trace.phases["forward"].peak == 4096, "one at a time, 4000 bytes rounded up to blocks of 512"
 
 
+@pytest.mark.parametrize("recomputes", [False, True], ids=["keeps", "recomputes"])
+@pytest.mark.parametrize("method_name", ["lora", "full", "frozen"])
+def test_packed_texts_are_traced_and_the_closed_form_knows_what_moving_them_takes(method_name, recomputes):
+    method, config = methods.get(method_name), truncate_config(presets.models()["smollm2-135m"].config)
+    settings, shape = method.resolve_settings({}), model_shapes.from_config(config)
+    spec = ModelSpec(config, method_name, settings, "chat", 0, "cuda", "bfloat16", recomputes)
+    step, phase = MetaStep(spec), Phase("train", (), method_name, with_gradients=True, head="words")
+    trainable = method.count_parameters(shape, settings, 0).trainable
+    model = AttachedModel(shape, method.cost_profile(shape, settings), trainable, "bfloat16", on_gpu=True)
+    traced, analytic = [], []
+    for longest in (0, 256):
+        passed = PassSpec(8, 200, 100, padded=False, packed_longest=longest)
+        traced.append(total(step.run(passed).phases.values()))
+        batch = MicroBatch(8, 200, 100, False, 1, longest)
+        analytic.append(formula.count_pass(model, phase, batch, recomputes))
+    for unmoved, moved in (traced, analytic):
+        assert moved.flop_16 > unmoved.flop_16
+        assert moved.moved > unmoved.moved
+    extra_operations = [moved.operations - unmoved.operations for unmoved, moved in (traced, analytic)]
+    assert extra_operations[1] == pytest.approx(extra_operations[0], rel=0.2)
+    assert analytic[1].flop_16 - analytic[0].flop_16 == pytest.approx(
+        traced[1].flop_16 - traced[0].flop_16, rel=0.05
+    )
+    assert analytic[1].peak - analytic[0].peak == pytest.approx(
+        traced[1].peak - traced[0].peak, abs=0.05 * traced[0].peak
+    )
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("way", CLOSED_FORMS)
 def test_the_closed_form_stays_close_to_the_trace(way):

@@ -130,6 +130,11 @@ FAMILY_PROFILES = {
         backward_operations=33,
     ),
 }
+# On a GPU the texts of a packed micro batch are moved into padded rows for the attention, and back
+# (studio.data.packed_texts): operations of a block on the way forward and backward, and how often each moved
+# number is read or written.
+MOVING_OPERATIONS, MOVING_OPERATIONS_BACKWARD = 7.0, 5.0
+MOVING_TRAFFIC = 1.5
 # Operations around the blocks: embedding, masks, positions, final norm, loss.
 NON_BLOCK_OPERATIONS = 60.0
 # Where nothing is trained a block's intermediate results come and go: this many numbers per token, in units
@@ -256,7 +261,11 @@ class _Pass:
         self.family = FAMILY_PROFILES.get(shape.family, GATED_PROFILE)
         self.has_method = bool(phase.method)
         self.tokens = float(micro_batch.rows * micro_batch.tokens)
-        self.pairs = micro_batch.rows * micro_batch.tokens * (micro_batch.tokens + profile.virtual_tokens)
+        # A GPU attends in padded rows even where all else has no padding.
+        self.moved_into_rows = model.on_gpu and micro_batch.packed_longest > 0
+        row_tokens = micro_batch.packed_longest if self.moved_into_rows else micro_batch.tokens
+        self.padded_tokens = float(micro_batch.rows * row_tokens)
+        self.pairs = micro_batch.rows * row_tokens * (row_tokens + profile.virtual_tokens)
         # A GPU's kernels skip what a token may not see, unless a mask says so.
         has_mask = profile.virtual_tokens > 0 or (micro_batch.padded and phase.uses_trl)
         skips_half = model.on_gpu and not shape.encoder and not has_mask
@@ -294,6 +303,9 @@ class _Pass:
             + self._weight_bytes(is_first=True)
         )
         counts.moved_by_products = self.n_blocks * self._product_bytes()
+        if self.moved_into_rows:
+            counts.operations += MOVING_OPERATIONS * self.n_blocks
+            counts.moved += self.n_blocks * self._bytes_moved_into_rows()
         if self.has_method:
             counts.moved += self.n_blocks * (
                 bytes_per_value * self.tokens * profile.memory_traffic + 4 * profile.weight_traffic
@@ -314,6 +326,23 @@ class _Pass:
         """Return a figure of the profiles that no width changes."""
         in_experts = float(getattr(EXPERTS_PROFILE, figure)) if self.expert_widths else 0.0
         return float(getattr(self.family, figure)) + in_experts
+
+    @property
+    def _attended_width(self) -> int:
+        """Values of a token that go into the attention and come out of it."""
+        return 2 * self.model.shape.attention_width + self.model.shape.kv_cache_width
+
+    def _bytes_moved_into_rows(self) -> float:
+        """Return what a block moves in one direction where texts go into padded rows and back (bytes)."""
+        numbers = (2 * self.tokens + self.padded_tokens) * self._attended_width
+        return MOVING_TRAFFIC * self._bytes_in_products * numbers
+
+    def _kept_bytes_of_rows(self) -> float:
+        """Return what padded rows keep more of a block (bytes): padding, and what comes out once more."""
+        if not self.moved_into_rows:
+            return 0.0
+        padding = (self.padded_tokens - self.tokens) * self._attended_width
+        return self._bytes_in_products * (padding + self.tokens * self.model.shape.attention_width)
 
     @property
     def _bytes_in_products(self) -> int:
@@ -393,6 +422,9 @@ class _Pass:
         counts.operations += self.n_backward_blocks * (
             self._per_block("backward_operations") + profile.operations_backward
         )
+        if self.moved_into_rows:
+            counts.operations += MOVING_OPERATIONS_BACKWARD * self.n_backward_blocks
+            counts.moved += self.n_backward_blocks * self._bytes_moved_into_rows()
         counts.drawn = self.n_blocks * self._random_numbers_per_block()
         block_params = self.block_params + self.expert_params
         matrix_flop = 2 * self.tokens * (block_params + 2 * self.adapter_params)
@@ -444,7 +476,7 @@ class _Pass:
         in_matrices = float(getattr(self.family, figure)) * self.widths
         numbers_per_token = in_matrices + in_experts + self.model.profile.saved_activations
         token_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
-        return token_bytes + self.attention_bytes * self.family.attention_saved
+        return token_bytes + self._kept_bytes_of_rows() + self.attention_bytes * self.family.attention_saved
 
     def _loss_bytes(self) -> tuple[float, float]:
         """Return the bytes of the loss: the scores that exist at once, and the gradients of a trained head.

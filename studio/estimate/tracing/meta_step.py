@@ -11,6 +11,7 @@ from transformers import AutoConfig
 
 from studio import methods
 from studio.data import collate
+from studio.data.packed_texts import attending_within_texts
 from studio.data.vocabulary_loss import VocabularyLoss
 from studio.estimate.tracing.kernels import (
     AttentionKernel,
@@ -37,6 +38,8 @@ class PassSpec:
         padded: Whether some texts are shorter, so that a mask is needed.
         with_gradients: Whether it goes back through the model too.
         with_cache: Whether keys and values are kept, for a generation that follows.
+        packed_longest: Tokens of the longest text where a GPU gets them behind one another, without padding;
+            `tokens` are their mean then.
     """
 
     rows: int
@@ -45,6 +48,7 @@ class PassSpec:
     padded: bool
     with_gradients: bool = True
     with_cache: bool = False
+    packed_longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class StepRunner:
         averages: list[torch.Tensor] = []
         with (
             self._kernel_context(spec),
+            self._packing_context(spec),
             self._autocast_context(spec),
             trace,
             torch.set_grad_enabled(spec.with_gradients),
@@ -162,6 +167,11 @@ class StepRunner:
         # Answers are written in the weights' own format.
         autocast_dtype = None if spec.with_cache else self.autocast_dtype
         return patch_kernels(self.device, spec.padded, self.attention, autocast_dtype)
+
+    def _packing_context(self, spec: PassSpec) -> AbstractContextManager[None]:
+        if not spec.packed_longest:
+            return nullcontext()
+        return attending_within_texts(self.model, in_one_kernel=True)
 
     def _autocast_context(self, spec: PassSpec) -> AbstractContextManager[Any]:
         if not self.autocast_dtype or spec.with_cache:  # answers are written in the weights' own format
@@ -277,6 +287,8 @@ class MetaStep:
     def _loss(self, spec: PassSpec) -> torch.Tensor:
         """Return the loss of a micro batch."""
         tensor_options: dict[str, Any] = {"dtype": torch.long, "device": self.spec.tensor_device}
+        if spec.packed_longest:
+            return self._packed_loss(spec, tensor_options)
         attention_mask = torch.ones(spec.rows, spec.tokens, **tensor_options)
         if spec.padded:
             attention_mask[0, -1] = 0
@@ -299,6 +311,19 @@ class MetaStep:
         # In one expression: a variable would keep the outputs alive, and the last tensor comes after them.
         if self.spec.task == "classify" or spec.with_cache:
             return collate.get_loss(self.spec.task)(self.model(**inputs), labels, n_items)
+        with VocabularyLoss(self.model, device=self.device) as vocabulary_loss:
+            return vocabulary_loss(self.model(**inputs), labels, n_items)
+
+    def _packed_loss(self, spec: PassSpec, tensor_options: dict[str, Any]) -> torch.Tensor:
+        """Return the loss of texts behind one another, each as long as their mean."""
+        n_tokens, n_scored = spec.rows * spec.tokens, spec.rows * spec.scored
+        inputs: dict[str, Any] = {
+            "input_ids": torch.ones(1, n_tokens, **tensor_options),
+            "position_ids": torch.arange(spec.tokens, **tensor_options).repeat(spec.rows)[None],
+            "text_lengths": (spec.packed_longest,) * spec.rows,
+            "logits_to_keep": torch.arange(n_scored, **tensor_options),
+        }
+        labels, n_items = torch.ones(1, n_scored + 1, **tensor_options), torch.ones((), **tensor_options)
         with VocabularyLoss(self.model, device=self.device) as vocabulary_loss:
             return vocabulary_loss(self.model(**inputs), labels, n_items)
 

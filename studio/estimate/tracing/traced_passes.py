@@ -176,6 +176,7 @@ class TracedPasses:
             "padded": micro_batch.padded and _reads_padding_mask(attached, phase),
             "with_gradients": phase.with_gradients,
             "with_cache": phase.new_tokens > 0,
+            "packed_longest": micro_batch.packed_longest if self.machine.torch_device == "cuda" else 0,
         }
         has_states = not memory_model.uses_paged_optimizer(attached, self.machine)
         return {"what": "trace", "model": model_spec, "pass": pass_spec, "states": has_states}

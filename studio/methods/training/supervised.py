@@ -179,8 +179,10 @@ def fit(
         loss = collate.with_class_weights(weights)
     loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
     n_virtual_tokens = collate.count_virtual_tokens(model)
+    is_wanted = device.uses_cpu() or (device.device_type() == "cuda" and context.packs_texts)
     # Where a state runs along a row, or positions are not told from outside, texts would reach into others.
-    packs_texts = packed_texts.can_pack(model, task) and shape.from_config(model.config.to_dict()).packs
+    packs = shape.from_config(model.config.to_dict()).packs
+    packs_texts = is_wanted and packs and packed_texts.can_pack(model, task)
     within_texts = packed_texts.attending_within_texts(model) if packs_texts else nullcontext()
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
     optimizer = create_optimizer(model, arguments) if create_optimizer else None

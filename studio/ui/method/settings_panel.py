@@ -182,6 +182,8 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
         state = messages.ON if run.workload.training.gradient_checkpointing else messages.OFF
         name = TRAINING_FIELDS["gradient_checkpointing"][0]
         values.append(messages.AUTOMATIC_VALUE.format(name=name, value=state))
+    if run.workload.packs_texts:
+        values.append(messages.WITHOUT_PADDING)
     return messages.AUTOMATIC_HERE.render(lang, values=values) if values else ""
 
 
