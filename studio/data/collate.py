@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -193,13 +194,14 @@ def with_class_weights(weights: Sequence[float]) -> Loss:
 
     Its value is the plain mean all the same, so that curves compare.
     """
+    weights_on = cache(lambda device: torch.tensor(weights, device=device))
 
     def loss(
         outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         plain = classification_loss(outputs, labels, num_items_in_batch)
         text_losses = functional.cross_entropy(outputs.logits.float(), labels, reduction="none")
-        text_weights = torch.tensor(weights, device=labels.device)[labels]
+        text_weights = weights_on(labels.device)[labels]
         n_items = len(labels) if num_items_in_batch is None else num_items_in_batch
         weighted = (text_weights * text_losses).sum() / n_items
         return weighted + (plain - weighted).detach()

@@ -59,7 +59,7 @@ def attending_within_texts(model: Any, in_one_kernel: bool | None = None) -> Ite
     texts = _Texts()
 
     def exceeds_window() -> bool:
-        return bool(shortest_window) and max(texts.lengths) > shortest_window
+        return bool(shortest_window) and max(texts.lengths, default=0) > shortest_window
 
     def note_texts(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         kwargs = dict(kwargs)
@@ -70,8 +70,8 @@ def attending_within_texts(model: Any, in_one_kernel: bool | None = None) -> Ite
         return args, kwargs
 
     def find_packed_where_needed(position_ids: torch.Tensor) -> Any:
-        """No mask keeps the texts of a row apart, but where a window has to be cut out of it."""
-        return None if texts.lengths and not exceeds_window() else find_packed(position_ids)
+        """No mask keeps texts apart, but where a window is cut out of it; a look would wait for a GPU."""
+        return find_packed(position_ids) if exceeds_window() else None
 
     def attend(
         query: torch.Tensor,
@@ -86,8 +86,10 @@ def attending_within_texts(model: Any, in_one_kernel: bool | None = None) -> Ite
             return sdpa(query, key, value, attn_mask, dropout_p=dropout_p, is_causal=is_causal, **kwargs)
         mask = attn_mask if exceeds_window() else None
 
-        def attend_causally(*rows: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-            return sdpa(*rows, mask, dropout_p=dropout_p, is_causal=mask is None, **kwargs)
+        def attend_causally(
+            query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+        ) -> torch.Tensor:
+            return sdpa(query, key, value, mask, dropout_p=dropout_p, is_causal=mask is None, **kwargs)
 
         attend_row = _attend_one_by_one if texts.places is None else _attend_in_rows
         return attend_row(texts, (query, key, value), mask, attend_causally)

@@ -14,7 +14,7 @@ from studio.estimate import history
 from studio.evaluate.score_names import choosing_loss, share_right, without_parts
 from studio.i18n import Message
 from studio.methods.spec import Scores
-from studio.models import device, trainable
+from studio.models import device, ranks, trainable
 from studio.runs import Run
 from studio.training import checkpoints
 from studio.training.caps import Budget
@@ -117,6 +117,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self._training_started_at = self._step_started_at = self._step_cpu_started_at = 0.0
         self._step_metrics: dict[str, float] = {}
         self._tokens_seen = 0
+        self._steps_to_measure = 0  # those since the clocks were started
         self._tunes_threads = device.uses_cpu()
         self._thread_tuner = ThreadTuner(torch.get_num_threads(), torch.set_num_threads, benchmark_matmul)
         self._time_left = TimeLeft(history.load_estimate(run).get("stretches", {}), stage)
@@ -166,7 +167,9 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             self.seconds_saved = seconds * (self.steps / self.step - 1)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clocks of a step."""
+        """Start the clocks, unless they run since an earlier step."""
+        if self._steps_to_measure:
+            return
         self._step_started_at, self._step_cpu_started_at = time.perf_counter(), time.process_time()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -174,7 +177,11 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self.step = state.global_step
         if not self.measure:
             self.best_step = self.step
-        self._measure_step(state)
+        self._steps_to_measure += 1
+        if not self._is_measurement_due():
+            control.should_log = False
+            return
+        self._measure_steps(state)
         self.reached_cap = self._find_reached_cap()
         if self.reached_cap or self.run.stop_file.exists():
             self.stopped = control.should_training_stop = True
@@ -186,6 +193,15 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self._write_status()
         if self.stopped or self.paused or (self.step < self.steps and self._is_checkpoint_due()):
             control.should_save, self._save_started_at = True, time.monotonic()
+
+    def _is_measurement_due(self) -> bool:
+        """Whether to find out what the last steps took: one has to wait for a GPU, so not after each.
+
+        Several ranks add up their losses, all in the same steps.
+        """
+        is_recent = time.perf_counter() - self._step_started_at < STATUS_INTERVAL_SECONDS
+        is_last = self.step in self._validation_steps or self.step >= self.steps
+        return device.uses_cpu() or ranks.count() > 1 or is_last or not is_recent
 
     def _is_checkpoint_due(self) -> bool:
         """Whether the last checkpoint would be too old after one more step, and saving is cheap."""
@@ -240,13 +256,17 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         epoch = state.epoch or 0
         runs.add_point(self.run, self.stage, state.global_step, epoch, **metrics, **self._step_metrics)
 
-    def _measure_step(self, state: Any) -> None:
-        seconds = time.perf_counter() - self._step_started_at
+    def _measure_steps(self, state: Any) -> None:
+        device.synchronize()
+        n_steps, self._steps_to_measure = self._steps_to_measure, 0
+        seconds = (time.perf_counter() - self._step_started_at) / n_steps
         self._step_seconds, self._slowest_step_seconds = seconds, max(seconds, self._slowest_step_seconds)
-        cpu_seconds = time.process_time() - self._step_cpu_started_at
-        tokens = int(state.num_input_tokens_seen) - self._tokens_seen
-        self._tokens_seen += tokens
-        self._time_left.add_step(seconds)
+        cpu_seconds = (time.process_time() - self._step_cpu_started_at) / n_steps
+        new_tokens = int(state.num_input_tokens_seen) - self._tokens_seen
+        self._tokens_seen += new_tokens
+        tokens = new_tokens / n_steps
+        for _ in range(n_steps):
+            self._time_left.add_step(seconds)
         threads = self._thread_tuner.threads
         self._step_metrics = {
             "tokens": self._tokens_seen,

@@ -2,19 +2,25 @@
 
     python tests/bench/card.py FOLDER [--tiny] [--minutes 7]
 
+First what happens around the steps: a model straight to the card and its checksum there, beside SHA-256. Then the
+trainings, then the same ones with and without padding, and last how often a step waits for the card.
+
 `--tiny` takes shapes of toys, to try the script itself where there is no card. After `--minutes` no further run is
 started, and the runs left out are named. Each row: tokens a second (padding does not count, first step left out),
 memory told by the run, memory and minutes that were estimated before it started (traced, after one measurement of
-the machine), seconds in all and in the steps.
+the machine), seconds in all, before the first step and in the steps, and what the estimate chose.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import json
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 BENCH = Path(__file__).parent
 SHAPES = {
@@ -63,6 +69,8 @@ RUNS = (
     ("qwen3-0.6b", "peft"),
 )
 TRL_RUNS = (("llama-3b", "lora"), ("qwen3-0.6b", "full"))
+PACKED_RUNS = (("qwen3-0.6b", "frozen"), ("llama-3b", "lora"))
+WAIT = "called a synchronizing CUDA operation"
 BATCH, LENGTH, ROWS = 8, 512, 160
 
 
@@ -97,10 +105,13 @@ def write_rows(folder):
     return path, card.columns
 
 
-def studio_run(model, method, rows, columns):
-    """One training in the terminal; what was estimated and what it took."""
+def studio_run(model, method, rows, columns, counts_waits=False, **choices):
+    """One training in the terminal: what was estimated, and what it took.
+
+    `choices` replace what the estimate chose. With `counts_waits` torch tells of each wait for the card.
+    """
     from studio import runs
-    from studio.estimate import all_methods
+    from studio.estimate import all_methods, history
     from studio.estimate.machines import catalogue
     from studio.plan import Data, MethodChoice, Plan, Training
 
@@ -114,15 +125,78 @@ def studio_run(model, method, rows, columns):
             epochs=1, batch_size=BATCH, max_length=LENGTH, eval_count=1, retention="none", learning_rate=1e-4
         ),
     )
-    estimate = all_methods.estimate_before_start(plan, catalogue.local_machine())
+    machine = catalogue.local_machine()
+    estimate = dataclasses.replace(all_methods.estimate_before_start(plan, machine), **choices)
     run = runs.create(plan)
-    started_at = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "studio.training.worker", run.id], check=True, stderr=subprocess.DEVNULL
+    history.save_estimate(run, estimate, machine)
+    starter = ["-m", "studio.training.worker"]
+    if counts_waits:
+        starter = ["-W", "always", __file__, str(rows.parent), "--waits"]
+    started_at, clock = time.time(), time.perf_counter()
+    worker = subprocess.run([sys.executable, *starter, run.id], check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - clock
+    points = [point for point in runs.read_points(run) if "tokens" in point]
+    return Trained(
+        estimate,
+        [(point["time"], point["tokens"]) for point in points[:-1]],  # behind the last comes a validation
+        runs.peak_memory_gb(run),
+        seconds,
+        points[0]["time"] - started_at,
+        worker.stderr.count(WAIT) / points[-1]["step"],
     )
-    seconds = time.perf_counter() - started_at
-    marks = [(point["time"], point["tokens"]) for point in runs.read_points(run) if "tokens" in point]
-    return estimate, marks[:-1], runs.peak_memory_gb(run), seconds
+
+
+@dataclasses.dataclass
+class Trained:
+    """What came of a training: `marks` are the time and the tokens so far at each point of its curve."""
+
+    estimate: Any
+    marks: list
+    peak_gb: float
+    seconds: float
+    seconds_to_first_point: float
+    waits_per_step: float
+
+    @property
+    def choices(self):
+        names = {
+            "recomputes": self.estimate.gradient_checkpointing,
+            f"in {self.estimate.gradient_accumulation_steps}": True,
+            "packs": self.estimate.packs_texts,
+        }
+        return ", ".join(name for name, holds in names.items() if holds)
+
+
+def tell_waits(run_id):
+    """What `studio_run` starts to count waits: the worker, with torch telling of each."""
+    import torch
+
+    from studio.training import worker
+
+    if torch.cuda.is_available():
+        torch.cuda.set_sync_debug_mode("warn")
+    worker.run(run_id)
+
+
+def measure_loading(folder):
+    """Print how long a model takes to its device, what main memory holds for it, and both kinds of checksum."""
+    import torch
+
+    from studio.models import device, load
+
+    torch.zeros(1, device=device.torch_device())  # the context
+    clock, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model = load.base_model(folder, "chat")
+    device.synchronize()
+    seconds = [time.perf_counter() - clock]
+    grown_gb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+    model_gb = sum(tensor.nbytes for tensor in model.parameters()) / 1e9
+    for digits in (load.DEVICE_DIGITS, load.HOST_DIGITS):
+        clock = time.perf_counter()
+        load.fingerprint(model, "0" * digits)
+        seconds.append(time.perf_counter() - clock)
+    figures = [f"{figure:.2f}" for figure in (model_gb, grown_gb, *seconds)]
+    print(f"| {folder.name} | {' | '.join(figures)} |", flush=True)
 
 
 def trl_run(arm, model, method, rows, columns):
@@ -197,10 +271,18 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--minutes", type=float, default=7.0)
+    parser.add_argument("--loading", type=Path, metavar="MODEL")
+    parser.add_argument("--waits", metavar="RUN")
     parser.add_argument("--trl", nargs=5, metavar=("ARM", "MODEL", "METHOD", "PROMPT", "RESPONSE"))
     options = parser.parse_args()
     if options.trl:
         train_with_trl(options.folder, *options.trl)
+        return
+    if options.loading:
+        measure_loading(options.loading)
+        return
+    if options.waits:
+        tell_waits(options.waits)
         return
     from studio.models import device
 
@@ -208,23 +290,43 @@ def main():
     print(f"# {device.describe()}\n", flush=True)
     subprocess.run([sys.executable, "-m", "studio", "measure"], check=False)
     rows, columns = write_rows(options.folder)
-    print("\n| run | tokens/s | GB told | GB estimated | s | s of steps | s estimated | level |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    left_out = []
-    for shape, method in RUNS:
-        if time.monotonic() > ends_at:
-            left_out.append(f"{shape} {method}")
-            continue
+    print("\n| model | GB | main memory grown, GB | s to load | s of checksum | s of SHA-256 |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for shape in SHAPES:
         model = make_model(options.folder, shape, options.tiny)
-        estimate, marks, peak_gb, seconds = studio_run(model, method, rows, columns)
-        memory, minutes = estimate.memory_gb, estimate.minutes
+        command = [sys.executable, __file__, str(options.folder), "--loading", str(model)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    print(
+        "\n| run | tokens/s | GB told | GB estimated | s | s to the first point | s of steps | s estimated "
+        "| level | chosen |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    left_out = []
+
+    def train(shape, method, label="", **changes):
+        if time.monotonic() > ends_at:
+            left_out.append(f"{shape} {method} {label}".strip())
+            return
+        model = make_model(options.folder, shape, options.tiny)
+        trained = studio_run(model, method, rows, columns, **changes)
+        memory, minutes, marks = trained.estimate.memory_gb, trained.estimate.minutes, trained.marks
+        speed = f"{tokens_per_second(marks):,.0f}" if len(marks) > 1 else "–"
         print(
-            f"| studio, {shape} {method} | {tokens_per_second(marks):,.0f} | {peak_gb:.2f} "
-            f"| {memory.likely:.2f} ({memory.low:.2f} to {memory.high:.2f}) | {seconds:.0f} "
-            f"| {marks[-1][0] - marks[0][0]:.0f} "
-            f"| {60 * minutes.likely:.0f} ({60 * minutes.low:.0f} to {60 * minutes.high:.0f}) | {estimate.level} |",
+            f"| studio, {shape} {method} {label} | {speed} | {trained.peak_gb:.2f} "
+            f"| {memory.likely:.2f} ({memory.low:.2f} to {memory.high:.2f}) | {trained.seconds:.0f} "
+            f"| {trained.seconds_to_first_point:.0f} | {marks[-1][0] - marks[0][0]:.0f} "
+            f"| {60 * minutes.likely:.0f} ({60 * minutes.low:.0f} to {60 * minutes.high:.0f}) "
+            f"| {trained.estimate.level} | {trained.choices} |",
             flush=True,
         )
+        if changes.get("counts_waits"):
+            print(f"\nA step waits {trained.waits_per_step:.1f} times for the card (start and end included).")
+
+    for shape, method in RUNS:
+        train(shape, method)
+    for shape, method in PACKED_RUNS:
+        train(shape, method, "padded", packs_texts=False)
+        train(shape, method, "packed", packs_texts=True)
     arms = ["plain", *(["liger"] if importlib.util.find_spec("liger_kernel") else [])]
     for shape, method in TRL_RUNS:
         for arm in arms:
@@ -237,8 +339,10 @@ def main():
                 continue
             speed = tokens_per_second(result["marks"])
             print(
-                f"| TRL {arm}, {shape} {method} | {speed:,.0f} | {result['gb']:.2f} | | | | | |", flush=True
+                f"| TRL {arm}, {shape} {method} | {speed:,.0f} | {result['gb']:.2f} | | | | | | | |",
+                flush=True,
             )
+    train("qwen3-0.6b", "lora", "counting waits", counts_waits=True)
     if left_out:
         print(f"\nLeft out for time: {', '.join(left_out)}")
 

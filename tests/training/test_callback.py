@@ -128,3 +128,23 @@ def test_what_an_early_end_has_saved_is_the_rest_at_the_pace_of_the_steps_before
     seconds_per_step = 4  # the clock ticks at a step's two ends and a validation's
     assert monitor.seconds_saved == pytest.approx(3 * seconds_per_step, rel=0.1)
     assert watch(scores, early_stopping_patience=0).seconds_saved == 0
+
+
+def test_nobody_waits_for_each_step_of_a_gpu_and_no_token_is_lost(make_plan, monkeypatch):
+    waits, logged = [], []
+    monkeypatch.setattr(callback.device, "uses_cpu", lambda: False)
+    monkeypatch.setattr(callback.device, "synchronize", lambda: waits.append(state.global_step))
+    run, state = runs.create(make_plan()), TrainerState(max_steps=50)
+    monitor = callback.MonitorCallback(run, "train", torch.nn.Linear(1, 1), None)
+    monitor._tunes_threads = False
+    monitor.on_train_begin(None, state, TrainerControl())
+    for _ in range(50):
+        control = TrainerControl(should_log=True)
+        monitor.on_step_begin(None, state, control)
+        state.global_step += 1
+        state.num_input_tokens_seen += 10
+        monitor.on_step_end(None, state, control)
+        if control.should_log:
+            logged.append(state.global_step)
+    assert waits == logged == [50], "all within half a second, but the last"
+    assert monitor._step_metrics["tokens"] == 500

@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ UNBALANCED_CLASSES = Message(
 KEPT_CHECKPOINTS = 2
 # Where a checkpoint has the parts of an optimizer that is spread over the ranks.
 OPTIMIZER_FOLDER = "optimizer"
+# Of a micro batch: how many tokens it has that are no padding.
+N_TOKENS = "n_tokens"
 CreateOptimizer = Callable[[Any, TrainingArguments], torch.optim.Optimizer]
 
 
@@ -95,10 +98,18 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
     pass_context: AbstractContextManager[Any] = nullcontext()
     sampler: SeededLengthGroupedSampler
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The loss of a micro batch."""
+        inputs.pop(N_TOKENS, None)
         with self.pass_context:
-            return super().compute_loss(*args, **kwargs)
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        """Count the tokens that are no padding; transformers would wait for a GPU to have counted them."""
+        if ranks.count() > 1:
+            super()._track_num_input_tokens(inputs)
+        else:
+            self.state.num_input_tokens_seen += inputs[N_TOKENS]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededLengthGroupedSampler:
         lengths = [len(row["input_ids"]) for row in self.train_dataset]
@@ -179,18 +190,20 @@ def fit(
         loss = collate.with_class_weights(weights)
     loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
     n_virtual_tokens = collate.count_virtual_tokens(model)
-    is_wanted = device.uses_cpu() or (device.device_type() == "cuda" and context.packs_texts)
     # Where a state runs along a row, or positions are not told from outside, texts would reach into others.
-    packs = shape.from_config(model.config.to_dict()).packs
-    packs_texts = is_wanted and packs and packed_texts.can_pack(model, task)
-    within_texts = packed_texts.attending_within_texts(model) if packs_texts else nullcontext()
+    positions_are_told = shape.from_config(model.config.to_dict()).packs
+    can_pack = positions_are_told and packed_texts.can_pack(model, task)
+    gains_by_packing = device.uses_cpu() or (device.device_type() == "cuda" and context.packs_texts)
+    packs_texts = can_pack and gains_by_packing
+    within_texts = packed_texts.attending_within_texts(model) if can_pack else nullcontext()
+    collate_rows = collate.build_collator(task, context.tokenizer, n_virtual_tokens, packs_texts)
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))
     optimizer = create_optimizer(model, arguments) if create_optimizer else None
     trainer = _LengthGroupedTrainer(
         model=model,
         args=arguments,
         train_dataset=[vars(example) for example in context.train],
-        data_collator=collate.build_collator(task, context.tokenizer, n_virtual_tokens, packs_texts),
+        data_collator=partial(_collate_and_count, collate_rows),
         compute_loss_func=loss,
         processing_class=context.tokenizer,
         callbacks=[*callbacks, monitor],
@@ -206,6 +219,10 @@ def fit(
         parameter.data = parameter.data.to(original_dtype)
     if context.is_sharded:
         sharding.gather(model, context.model)
+
+
+def _collate_and_count(collate_rows: collate.Collator, rows: Sequence[dict[str, Any]]) -> collate.Batch:
+    return {**collate_rows(rows), N_TOKENS: sum(len(row["input_ids"]) for row in rows)}
 
 
 def _sample_validation(context: TrainingContext) -> list[Encoded]:
@@ -311,6 +328,7 @@ def training_arguments(
         is torch.float16,  # accelerate scales the loss, as float16 has no small numbers
         "activation_checkpointing": uses_checkpointing,
         "dataloader_pin_memory": on_gpu,
+        "accelerator_config": {"non_blocking": on_gpu},  # a batch travels while the one before is computed
         "include_num_input_tokens_seen": "non_padding",
         "logging_nan_inf_filter": False,
         "logging_steps": max(1, int(steps_per_epoch * epochs) // 500),

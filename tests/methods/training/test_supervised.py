@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 from silent_monitor import SilentMonitor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from studio import methods, runs
 from studio.errors import NotPossible
@@ -172,6 +173,34 @@ def test_rows_are_padded_with_what_a_decoder_takes_for_padding(tiny_chat, tmp_pa
     alone = model(input_ids=padded_ids[:, :3]).logits
     padded = model(input_ids=padded_ids, attention_mask=mask).logits
     torch.testing.assert_close(padded, alone)
+
+
+class ReadNumbers(TorchDispatchMode):
+    """Counts the numbers that are read out of tensors: for each a GPU has to finish all that it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "prefix"])
+def test_no_number_is_read_in_a_step_but_those_that_are_logged(method, make_job, monkeypatch):
+    plain_arguments = supervised.training_arguments
+    monkeypatch.setattr(
+        supervised, "training_arguments", lambda *args: {**plain_arguments(*args), "logging_steps": 1000}
+    )
+    counts = []
+    for rows in (8, 24):
+        job = make_job(method, "chat", rows=rows, batch_size=4, gradient_accumulation_steps=2)
+        monitor = SilentMonitor()
+        with ReadNumbers() as read:
+            methods.get(method).train(dataclasses.replace(job, create_monitor=lambda *_, made=monitor: made))
+        counts.append(read.count)
+    assert counts[0] == counts[1], "no more of them in three times the steps"
 
 
 @pytest.fixture
