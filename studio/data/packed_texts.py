@@ -55,11 +55,11 @@ def attending_within_texts(model: Any, in_one_kernel: bool | None = None) -> Ite
     if in_one_kernel is None:
         in_one_kernel = model.device.type != "cpu"
     sdpa, find_packed = functional.scaled_dot_product_attention, masking_utils.find_packed_sequence_indices
-    shortest_window = getattr(model.config.get_text_config(), "sliding_window", None)
+    shortest_window = int(getattr(model.config.get_text_config(), "sliding_window", None) or 0)
     texts = _Texts()
 
     def exceeds_window() -> bool:
-        return bool(shortest_window) and max(texts.lengths, default=0) > shortest_window
+        return 0 < shortest_window < max(texts.lengths, default=0)
 
     def note_texts(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         kwargs = dict(kwargs)
