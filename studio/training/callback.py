@@ -199,9 +199,10 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
         Several ranks add up their losses, all in the same steps.
         """
-        is_recent = time.perf_counter() - self._step_started_at < STATUS_INTERVAL_SECONDS
         is_last = self.step in self._validation_steps or self.step >= self.steps
-        return device.uses_cpu() or ranks.count() > 1 or is_last or not is_recent
+        if device.uses_cpu() or ranks.count() > 1 or is_last:
+            return True
+        return time.perf_counter() - self._step_started_at >= STATUS_INTERVAL_SECONDS
 
     def _is_checkpoint_due(self) -> bool:
         """Whether the last checkpoint would be too old after one more step, and saving is cheap."""
