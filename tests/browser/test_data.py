@@ -257,6 +257,7 @@ def test_the_content_of_a_file_is_displayed_and_never_executed(visit, tmp_path):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.exhaustive
 def test_a_recommended_method_is_used_and_its_prompt_tried(visit):
     page = visit()
     page.locator("#sample-support-tone").click()

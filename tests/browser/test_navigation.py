@@ -60,6 +60,7 @@ def test_next_leads_to_the_top_of_the_next_tab_and_a_reload_to_where_one_was(vis
     page.wait_for_function("Math.abs(window.scrollY - 500) < 50")
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_goes_on_stays_in_the_strip_beside_other_data(visit, make_plan):
     from studio import runs
 
@@ -85,6 +86,7 @@ WATCH_STRIP = """() => {
 }"""
 
 
+@pytest.mark.exhaustive
 def test_the_strip_never_shows_the_figures_of_another_plan(visit):
     page = visit()
     expect(page.locator("#story")).to_contain_text("none yet")

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from studio import runs
-from studio.errors import NotPossible, StudioError
+from studio.errors import ModelUnavailable, NotPossible, StudioError
 from studio.estimate.benchmark import measure
 from studio.estimate.machines import catalogue, rates
 from studio.estimate.machines.rates import Rates
@@ -174,5 +174,5 @@ def test_a_model_that_nobody_knows_ends_the_measurement(monkeypatch):
         "points": measure.MEASUREMENT_POINTS,
     }
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(request)))
-    with pytest.raises(ValueError, match="no-such-thing"):
+    with pytest.raises(ModelUnavailable, match="no-such-thing"):
         calibrate.main()
