@@ -242,6 +242,12 @@ def generate_and_score(
     return scores, texts, rewards
 
 
+def _name_experts(config: Any) -> None:
+    """Give the experts of a mixture the name by which TRL asks for them; Phi-MoE calls them otherwise."""
+    if hasattr(config, "num_local_experts") and not hasattr(config, "num_experts"):
+        config.num_experts = config.num_local_experts
+
+
 def train_policy(
     context: TrainingContext, policy: Any, reward_name: str, scoring_model: Any
 ) -> tuple[Any, bool]:
@@ -268,6 +274,7 @@ def train_policy(
     before, texts_before, rewards_before = generate_and_score(
         context, policy, held_out, score, max_completion_length
     )
+    _name_experts(policy.config.get_text_config())
     trainer = _build_policy_trainer(context, policy, questions, sample_logger, max_completion_length)
     monitor = stage_files.run_trainer(context, "rl", trainer, None, [sample_logger])
     kl = [float(logs["kl"]) for logs in trainer.state.log_history if logs.get("kl") is not None]
