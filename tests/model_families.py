@@ -199,3 +199,26 @@ def save_gpt_oss_in_4_bits(folder: Path) -> dict[str, Any]:
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return experts
+
+
+def plan_family(make_plan: Any, folder: Path, method: str, task: str) -> Any:
+    """A plan that trains a tiny model of a family for long enough to lower its loss."""
+    rates = {"full": 3e-3, "frozen": 3e-3, "qat": 3e-3}
+    changes = {"epochs": 4, "eval_count": 2, **({"learning_rate": rates[method]} if method in rates else {})}
+    settings = {"steps": 2, "max_completion_length": 8} if method == "rlhf" else {}
+    return make_plan(method, task, settings, **changes).model_copy(update={"model": str(folder)})
+
+
+def train_and_reopen(plan: Any) -> tuple[dict[str, Any], str]:
+    """Train a plan to its end: the run's report, and the checksum of its result, opened anew."""
+    from studio import methods, runs
+    from studio.models import load
+    from studio.training import worker
+
+    method, run = methods.get(plan.method.name), runs.create(plan)
+    worker.run(run.id)
+    assert runs.status(run).state == "done"
+    report = runs.report(run)
+    storage = load.WeightStorage(in_4_bits=method.weights == "nf4")
+    base = load.base_model(Path(plan.model), plan.task, report["labels"], plan.training.seed, storage)
+    return report, load.fingerprint(method.load(base, run.model))

@@ -6,16 +6,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from method_helpers import count
-from model_families import COUNTED, config_of, save_family
+from model_families import COUNTED, config_of, plan_family, save_family, train_and_reopen
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from studio import methods, runs
+from studio import methods
 from studio.data import collate, packed_texts
 from studio.data.vocabulary_loss import VocabularyLoss
 from studio.errors import NotPossible
 from studio.methods import METHODS, compatibility, folder_check, peft_form
-from studio.models import load, shape
-from studio.training import worker
+from studio.models import shape
 
 N_LABELS = 6
 IGNORED = -100
@@ -123,10 +122,7 @@ def list_training_cases():
 @pytest.mark.parametrize(("family", "method"), list_training_cases())
 def test_a_counted_family_is_trained_or_refused_before(family, method, make_plan, build_once):
     folder = build_once(f"family-{family}", lambda folder: save_family(family, folder))
-    settings = {"steps": 2, "max_completion_length": 8} if method == "rlhf" else {}
-    rates = {"full": 3e-3, "frozen": 3e-3, "qat": 3e-3}
-    changes = {"epochs": 4, "eval_count": 2, **({"learning_rate": rates[method]} if method in rates else {})}
-    plan = make_plan(method, "chat", settings, **changes).model_copy(update={"model": str(folder)})
+    plan = plan_family(make_plan, folder, method, "chat")
     problems = methods.find_plan_problems(plan.model_dump())
     model_shape = shape.from_folder(folder)
     refused = compatibility.find_incompatibility(method, "chat", model_shape)
@@ -135,13 +131,7 @@ def test_a_counted_family_is_trained_or_refused_before(family, method, make_plan
         assert method not in GENERIC_METHODS
         return
     assert [finding for finding in folder_check.examine(folder, "chat") if finding.is_fatal] == []
-    run = runs.create(plan)
-    worker.run(run.id)
-    report = runs.report(run)
-    assert runs.status(run).state == "done"
+    report, checksum = train_and_reopen(plan)
     if method != "upft":  # of a random model the openings it learns are noise
         assert report["after"]["loss"] < report["before"]["loss"]
-    storage = load.WeightStorage(in_4_bits=methods.get(method).weights == "nf4")
-    base = load.base_model(folder, "chat", report["labels"], plan.training.seed, storage)
-    reopened = methods.get(method).load(base, run.model)
-    assert load.fingerprint(reopened) == report["tuned"]["checksum"]
+    assert checksum == report["tuned"]["checksum"]

@@ -5,14 +5,21 @@ import copy
 import pytest
 import torch
 from method_helpers import count
-from model_families import DECODERS, FAMILIES, MIXTURES, config_of, save_family
+from model_families import (
+    DECODERS,
+    FAMILIES,
+    MIXTURES,
+    config_of,
+    plan_family,
+    save_family,
+    train_and_reopen,
+)
 from transformers import AutoConfig
 
-from studio import methods, runs
+from studio import methods
 from studio.estimate.tracing.meta_step import MetaStep, ModelSpec, PassSpec
 from studio.methods import METHODS, compatibility, folder_check, peft_form
 from studio.models import load, shape
-from studio.training import worker
 
 N_LABELS = 6
 # GPT-2's matrices are of a kind (Conv1D) that these of PEFT's methods refuse, with a sentence of their own.
@@ -132,17 +139,8 @@ def list_training_cases():
 def test_a_family_is_trained(family, task, method, make_plan, build_once):
     folder = build_once(f"family-{family}", lambda folder: save_family(family, folder))
     assert [finding for finding in folder_check.examine(folder, task) if finding.is_fatal] == []
-    rates = {"full": 3e-3, "frozen": 3e-3, "qat": 3e-3}
-    changes = {"epochs": 4, "eval_count": 2, **({"learning_rate": rates[method]} if method in rates else {})}
-    settings = {"steps": 2, "max_completion_length": 8} if method == "rlhf" else {}
-    plan = make_plan(method, task, settings, **changes).model_copy(update={"model": str(folder)})
-    run = runs.create(plan)
-    worker.run(run.id)
-    report = runs.report(run)
-    assert runs.status(run).state == "done"
+    plan = plan_family(make_plan, folder, method, task)
+    report, checksum = train_and_reopen(plan)
     if method != "upft":  # of a random model the openings it learns are noise
         assert report["after"]["loss"] < report["before"]["loss"]
-    storage = load.WeightStorage(in_4_bits=methods.get(method).weights == "nf4")
-    base = load.base_model(folder, task, report["labels"], plan.training.seed, storage)
-    reopened = methods.get(method).load(base, run.model)
-    assert load.fingerprint(reopened) == report["tuned"]["checksum"]
+    assert checksum == report["tuned"]["checksum"]
