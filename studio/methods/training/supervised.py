@@ -191,8 +191,7 @@ def fit(
     loss = _with_gradient_penalty(loss, penalty, context.plan.training.accumulation_steps)
     n_virtual_tokens = collate.count_virtual_tokens(model)
     # Where a state runs along a row, or positions are not told from outside, texts would reach into others.
-    positions_are_told = shape.from_config(model.config.to_dict()).packs
-    can_pack = positions_are_told and packed_texts.can_pack(model, task)
+    can_pack = packed_texts.can_pack(model, task) and shape.from_config(model.config.to_dict()).packs
     gains_by_packing = device.uses_cpu() or (device.device_type() == "cuda" and context.packs_texts)
     packs_texts = can_pack and gains_by_packing
     within_texts = packed_texts.attending_within_texts(model) if can_pack else nullcontext()
