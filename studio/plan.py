@@ -201,6 +201,11 @@ class Training(StrictModel):
         "auto",
         description="the numbers that passes compute in; auto: bfloat16 where the device is faster in it",
     )
+    padding_free: bool | None = Field(
+        None,
+        description="learn the texts of a micro batch behind one another instead of padding them to one "
+        "length, with the same losses; where that is faster when left out",
+    )
     mask_history: bool = Field(
         False, description="learn the last answer of a conversation alone; the earlier ones are only read"
     )

@@ -22,6 +22,7 @@ os.environ.update(
 )
 
 import dataclasses
+import json
 import shutil
 import sys
 import time
@@ -101,6 +102,22 @@ def studio_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home()
 
 
+@pytest.fixture(autouse=True)
+def tracing_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimator's server answers in this process: each home, and so each test, would start a child.
+
+    That it answers as a child, the tests of its client prove, which have a fixture of this name.
+    """
+    from studio.estimate.tracing.client import TracingClient
+
+    def fetch(client: TracingClient, request: dict[str, Any]) -> Any:
+        from studio.estimate.tracing import server
+
+        return json.loads(json.dumps(server.handle_request(json.loads(json.dumps(request)))))
+
+    monkeypatch.setattr(TracingClient, "_fetch", fetch)
+
+
 @pytest.fixture
 def untraced_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run starts with the closed form: each test has a home of its own, and a trace there takes seconds."""
@@ -128,11 +145,13 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """A training chooses its own number of threads; the next test starts with one again."""
+def default_compute() -> Iterator[None]:
+    """A training chooses its number of threads and its precision; the next test starts with the defaults."""
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    if "studio.models.device" in sys.modules:
+        sys.modules["studio.models.device"].set_precision("auto")
 
 
 @pytest.fixture(scope="session")
@@ -325,6 +344,7 @@ def make_job(
             free_memory=hardware.free_memory,
             examples=(examples, examples[: len(examples) // 4]),
             base_folder=bases(task),
+            packs_texts=True,
             notes={"monitors": monitors},
         )
         if method.generate_rows:

@@ -25,10 +25,11 @@ def decide(run: MethodRun, machine: Machine, requested: Training) -> MethodRun:
         requested: The training as the plan has it.
     """
     can_pack = workload.can_pack_texts(run.workload.task, run.workload.shape, run.cost_profile.virtual_tokens)
-    if can_pack and not machine.is_gpu:
+    is_open = requested.padding_free is None
+    if can_pack and (requested.padding_free or (is_open and not machine.is_gpu)):
         run = _packed(run)
     run = choose_step_settings(run, machine, requested)
-    if can_pack and machine.is_gpu and run.cards == 1 and run.workload.rows:
+    if can_pack and is_open and machine.is_gpu and run.cards == 1 and run.workload.rows:
         return _pack_where_faster(run, machine)
     return run
 

@@ -19,6 +19,7 @@ from studio.methods import (
     rlhf,
     several_cards,
     upft,
+    workload,
 )
 from studio.methods.spec import Method, Settings
 from studio.models import fetch
@@ -52,6 +53,10 @@ DISK_OFFLOAD_SETTINGS = Message(
 DISK_OFFLOAD_EXPERTS = Message(
     "does not go with a mixture of experts, whose files hold experts in another form than the model; set it"
     " to false"
+)
+PADDING_NEEDED = Message(
+    "does not go with classifying, with virtual tokens (prefix, prompt tuning), or with a model whose state"
+    " runs on along a row; leave it out"
 )
 TRAINING_NOT_BUILT = Message("The training of “{name}” is not built yet.")
 CHOOSE_BUILT_METHOD = Message("Choose {ready}.")
@@ -98,6 +103,7 @@ def find_plan_problems(raw: Mapping[str, Any]) -> list[Problem]:
             problem.with_prefix("method.settings") for problem in method.check(resolved, shape, task)
         ]
         problems += _find_disk_offload_problems(raw, method, resolved, shape)
+        problems += _find_padding_problems(raw, method, resolved, shape)
         problems += _find_gpu_problems(raw, method, resolved)
     return problems
 
@@ -130,6 +136,20 @@ def _find_disk_offload_problems(
     names = [other.name for other in METHODS if other.supports_disk_offload(other.resolve_settings({}), None)]
     message = DISK_OFFLOAD_SETTINGS if method.name in names else DISK_OFFLOAD_METHODS
     return [Problem("training.disk_offload", message.format(names=names))]
+
+
+def _find_padding_problems(
+    raw: Mapping[str, Any], method: Method, settings: Settings, shape: ModelShape | None
+) -> list[Problem]:
+    """Whether the texts are to be packed that cannot be."""
+    training = raw.get("training")
+    is_asked = isinstance(training, Mapping) and training.get("padding_free") is True
+    if not is_asked or not shape:
+        return []
+    virtual_tokens = method.cost_profile(shape, settings).virtual_tokens
+    if workload.can_pack_texts(raw["task"], shape, virtual_tokens):
+        return []
+    return [Problem("training.padding_free", PADDING_NEEDED)]
 
 
 def _find_shape(model: str) -> ModelShape | None:

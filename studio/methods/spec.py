@@ -189,7 +189,7 @@ class TrainingContext:
         base_folder: the folder of the base's weights.
         is_sharded: whether the ranks train it together with a share of the weights each (FSDP): `model` is
             then whole, for the first rank to evaluate, and lies in main memory meanwhile.
-        packs_texts: whether the estimate expects a GPU to be faster without padding
+        packs_texts: whether the texts of a micro batch are packed where they can be
             (studio.data.packed_texts).
         scale: how the numbers were standardized that the texts are to get; None where they get labels.
         report_progress: shows progress outside a Trainer, as a stage, units done and units in all. It raises

@@ -23,7 +23,7 @@ from studio.models import device, ranks, shape
 from studio.models.cpu_precision import Precision
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
-from studio.plan import PROBLEM_TYPES, Plan, target_role
+from studio.plan import PROBLEM_TYPES, Plan, Training, target_role
 from studio.runs import Run
 from studio.storage import write_json
 from studio.training.queue import raise_if_stopped
@@ -256,7 +256,7 @@ def load_context(
         examples=(splits.train, splits.validation),
         base_folder=base.folder,
         is_sharded=is_sharded,
-        packs_texts=ranks.count() == 1 and bool(history.load_estimate(run).get("packs_texts")),
+        packs_texts=_packs_texts(run, training),
         scale=scale,
         report_progress=report_progress,
     )
@@ -318,6 +318,17 @@ def _fill_step_settings(run: Run, plan: Plan) -> Plan:
     return plan.model_copy(update={"training": training.model_copy(update=changes)})
 
 
+def _packs_texts(run: Run, training: Training) -> bool:
+    """Whether texts are packed where they can be: as the plan says, else where that is faster.
+
+    A processor is always faster so, a GPU of NVIDIA's where the estimate before the start expects it.
+    """
+    if training.padding_free is not None or device.uses_cpu():
+        return training.padding_free is not False
+    is_one_gpu = device.device_type() == "cuda" and ranks.count() == 1
+    return is_one_gpu and bool(history.load_estimate(run).get("packs_texts"))
+
+
 def require_compatible(plan: Plan, base: FetchedModel) -> None:
     """Check the plan with the model at hand: of one from the hub nothing was known before it was fetched.
 
@@ -328,7 +339,7 @@ def require_compatible(plan: Plan, base: FetchedModel) -> None:
         "task": plan.task,
         "model": str(base.folder),
         "method": plan.method.model_dump(),
-        "training": {"disk_offload": plan.training.disk_offload},
+        "training": plan.training.model_dump(include={"disk_offload", "padding_free"}),
     }
     problems = methods.find_plan_problems(raw_plan)
     if problems:

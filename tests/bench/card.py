@@ -105,10 +105,10 @@ def write_rows(folder):
     return path, card.columns
 
 
-def studio_run(model, method, rows, columns, counts_waits=False, **choices):
+def studio_run(model, method, rows, columns, counts_waits=False, padding_free=None):
     """One training in the terminal: what was estimated, and what it took.
 
-    `choices` replace what the estimate chose. With `counts_waits` torch tells of each wait for the card.
+    `padding_free` is the plan's. With `counts_waits` torch tells of each wait for the card.
     """
     from studio import runs
     from studio.estimate import all_methods, history
@@ -122,11 +122,17 @@ def studio_run(model, method, rows, columns, counts_waits=False, **choices):
         data=Data(source=str(rows), columns=columns, validation_share=0.05, test_share=0),
         method=MethodChoice(name=method),
         training=Training(
-            epochs=1, batch_size=BATCH, max_length=LENGTH, eval_count=1, retention="none", learning_rate=1e-4
+            epochs=1,
+            batch_size=BATCH,
+            max_length=LENGTH,
+            eval_count=1,
+            retention="none",
+            learning_rate=1e-4,
+            padding_free=padding_free,
         ),
     )
     machine = catalogue.local_machine()
-    estimate = dataclasses.replace(all_methods.estimate_before_start(plan, machine), **choices)
+    estimate = all_methods.estimate_before_start(plan, machine)
     run = runs.create(plan)
     history.save_estimate(run, estimate, machine)
     starter = ["-m", "studio.training.worker"]
@@ -325,8 +331,8 @@ def main():
     for shape, method in RUNS:
         train(shape, method)
     for shape, method in PACKED_RUNS:
-        train(shape, method, "padded", packs_texts=False)
-        train(shape, method, "packed", packs_texts=True)
+        train(shape, method, "padded", padding_free=False)
+        train(shape, method, "packed", padding_free=True)
     arms = ["plain", *(["liger"] if importlib.util.find_spec("liger_kernel") else [])]
     for shape, method in TRL_RUNS:
         for arm in arms:

@@ -99,10 +99,8 @@ def test_a_run_learns_the_same_packed_and_padded(method_name, in_one_kernel, mak
     within_texts = partial(packed_texts.attending_within_texts, in_one_kernel=in_one_kernel)
     monkeypatch.setattr(packed_texts, "attending_within_texts", within_texts)
     curves = []
-    for packs_texts in (True, False):
-        run = runs.create(make_plan(method_name, "chat", precision="float32"))
-        if not packs_texts:
-            monkeypatch.setattr(packed_texts, "can_pack", lambda model, task: False)
+    for padding_free in (True, False):
+        run = runs.create(make_plan(method_name, "chat", precision="float32", padding_free=padding_free))
         worker.run(run.id)
         curves.append([point["loss"] for point in runs.read_points(run) if "loss" in point])
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)

@@ -9,6 +9,7 @@ from estimate_cases import CPU, H200, METHOD_NAMES, T4, make_context, make_plan_
 
 from studio import methods
 from studio.estimate import all_methods, automatic_settings, estimate_one
+from studio.methods import find_plan_problems
 from studio.methods.workload import RowTokens
 from studio.plan import Training
 from studio.storage import write_json
@@ -189,3 +190,18 @@ def test_where_starting_operations_takes_the_time_a_card_pads_and_where_computin
     short = tuple(RowTokens(20, 20 + index % 50, 0) for index in range(200))
     lora = make_run("lora", "smollm2-135m", rows=short, max_length=128, batch_size=8)
     assert not automatic_settings.decide(lora, H200, lora.workload.training).workload.packs_texts
+
+
+@pytest.mark.parametrize("machine", [T4, CPU], ids=["card", "processor"])
+@pytest.mark.parametrize("padding_free", [True, False])
+def test_a_plan_that_says_whether_texts_are_padded_is_followed(padding_free, machine):
+    run = make_run("lora", rows=MIXED_ROWS, max_length=2048, batch_size=8, padding_free=padding_free)
+    decided = automatic_settings.decide(run, machine, run.workload.training)
+    assert decided.workload.packs_texts == padding_free
+
+
+def test_texts_that_need_padding_are_not_packed_on_demand(make_plan):
+    for method, task in (("lora", "classify"), ("prefix", "chat")):
+        raw = make_plan(method, task, padding_free=True).model_dump()
+        assert [problem.key for problem in find_plan_problems(raw)] == ["training.padding_free"]
+    assert find_plan_problems(make_plan("lora", "chat", padding_free=True).model_dump()) == []

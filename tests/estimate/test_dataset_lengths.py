@@ -81,7 +81,7 @@ def test_texts_are_as_long_as_virtual_tokens_allow(name, settings, max_tokens):
     [("where is my lamp", first_step.ENGLISH_REQUEST), ("我的灯在哪里？", first_step.CHINESE_REQUEST)],
 )
 def test_the_request_for_a_first_step_is_counted_in_the_language_of_the_questions(
-    question, request_text, make_plan, tiny_chat, tmp_path, in_process_server
+    question, request_text, make_plan, tiny_chat, tmp_path
 ):
     path = tmp_path / "questions.csv"
     path.write_text("prompt\n" + "\n".join(f"{question} {row}" for row in range(20)), encoding="utf-8")
@@ -96,9 +96,7 @@ def test_the_request_for_a_first_step_is_counted_in_the_language_of_the_question
 
 
 @pytest.mark.parametrize("is_counted", [True, False])
-def test_among_thousands_the_one_longest_text_is_never_missed(
-    is_counted, make_plan, tiny_chat, tmp_path, in_process_server
-):
+def test_among_thousands_the_one_longest_text_is_never_missed(is_counted, make_plan, tiny_chat, tmp_path):
     rows = [f"what is number {row}?,it is one less than number {row + 1}" for row in range(3000)]
     rows[2321] = f"what is number 2321?,{'it is a lamp ' * 60}"
     path = tmp_path / "many.csv"
@@ -128,7 +126,7 @@ def test_a_chinese_character_counts_by_the_vocabulary_of_the_model(model, tokens
     assert dataset_lengths.estimate_tokens("你" * 10, tokens_per_wide) == tokens
 
 
-def test_lengths_that_a_tokenizer_counted_replace_the_estimate(make_plan, tiny_chat, in_process_server):
+def test_lengths_that_a_tokenizer_counted_replace_the_estimate(make_plan, tiny_chat):
     from transformers import AutoTokenizer
 
     plan = make_plan()

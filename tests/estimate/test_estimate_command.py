@@ -22,6 +22,11 @@ KEYS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def tracing_child():
+    """The server is a child process here."""
+
+
 @pytest.fixture(scope="module")
 def module_home(tmp_path_factory):
     """One studio home and one server for all tests here, so that each step is traced once."""

@@ -18,7 +18,8 @@ UNKNOWN_REQUEST = {"what": "sing"}
 
 
 @pytest.fixture(autouse=True)
-def no_server_remains():
+def tracing_child():
+    """The server is a child process here."""
     yield
     tracing_client.stop_server()
     tracing_client.clear_memory()
@@ -125,7 +126,7 @@ def test_failures_in_memory_are_bounded(monkeypatch):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("machine", [T4, H200], ids=lambda machine: machine.id)
-def test_an_estimate_for_a_gpu_is_refined_by_a_trace(machine, make_plan, in_process_server):
+def test_an_estimate_for_a_gpu_is_refined_by_a_trace(machine, make_plan):
     """A trace that fails would leave the formula's estimate: the level says which it is."""
     plan = make_plan(batch_size=64)
     rough = all_methods.estimate_chosen_method(plan, machine)

@@ -5,7 +5,6 @@ import torch
 from ways import WAYS
 
 from studio import methods
-from studio.models import device
 
 pytestmark = pytest.mark.thorough
 SAMPLE = {("lora", "chat"), ("full", "classify"), ("qlora", "chat"), ("frozen", "chat"), ("qat", "classify")}
@@ -50,7 +49,6 @@ def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monk
         assert all(value.dtype is torch.float32 and value.isfinite().all() for value in trained)
         if job.validation and "loss" in (scores := job.measure(model, job.validation)):
             losses[precision] = scores["loss"]
-    device.set_precision("auto")
     if losses:
         fall = abs(before - losses["float32"])
         assert losses["bfloat16"] == pytest.approx(

@@ -20,7 +20,6 @@ def bf16_processor(monkeypatch):
     monkeypatch.setattr(hardware, "query_gpu", lambda: None)
     cpu_precision._load_or_measure.cache_clear()
     yield
-    device.set_precision("auto")
     cpu_precision._load_or_measure.cache_clear()
 
 

@@ -9,6 +9,8 @@ from studio.evaluate.learning_curve import project
 from studio.storage import write_json
 from studio.training import learning_curve, setup
 
+pytestmark = pytest.mark.usefixtures("untraced_start")
+
 
 @pytest.fixture
 def whole(make_plan):

@@ -192,8 +192,7 @@ def fit(
     n_virtual_tokens = collate.count_virtual_tokens(model)
     # Where a state runs along a row, or positions are not told from outside, texts would reach into others.
     can_pack = packed_texts.can_pack(model, task) and shape.from_config(model.config.to_dict()).packs
-    gains_by_packing = device.uses_cpu() or (device.device_type() == "cuda" and context.packs_texts)
-    packs_texts = can_pack and gains_by_packing
+    packs_texts = can_pack and context.packs_texts
     within_texts = packed_texts.attending_within_texts(model) if can_pack else nullcontext()
     collate_rows = collate.build_collator(task, context.tokenizer, n_virtual_tokens, packs_texts)
     arguments = TrainingArguments(**training_arguments(context, stage, gradient_checkpointing))

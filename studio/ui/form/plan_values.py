@@ -8,7 +8,11 @@ from studio.ui.form.saved_settings import SUGGESTED_FIELDS, is_valid_saved_value
 from studio.ui.form.training_fields import TRAINING_FIELDS
 
 # What a plan can say and no field of the page shows, by its key, and what a plan of the page has there.
-WITHOUT_FIELD = {"data.train_share": 1.0, "training.gradient_accumulation_steps": None}
+WITHOUT_FIELD = {
+    "data.train_share": 1.0,
+    "training.gradient_accumulation_steps": None,
+    "training.padding_free": None,
+}
 
 
 def list_values(run_plan: Plan) -> dict[str, Value | None]:

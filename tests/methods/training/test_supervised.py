@@ -187,8 +187,10 @@ class ReadNumbers(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("method", ["lora", "full", "prefix"])
-def test_no_number_is_read_in_a_step_but_those_that_are_logged(method, make_job, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "packs_texts"), [("lora", True), ("lora", False), ("full", True), ("prefix", False)]
+)
+def test_no_number_is_read_in_a_step_but_those_that_are_logged(method, packs_texts, make_job, monkeypatch):
     plain_arguments = supervised.training_arguments
     monkeypatch.setattr(
         supervised, "training_arguments", lambda *args: {**plain_arguments(*args), "logging_steps": 1000}
@@ -197,8 +199,9 @@ def test_no_number_is_read_in_a_step_but_those_that_are_logged(method, make_job,
     for rows in (8, 24):
         job = make_job(method, "chat", rows=rows, batch_size=4, gradient_accumulation_steps=2)
         monitor = SilentMonitor()
+        job = dataclasses.replace(job, packs_texts=packs_texts, create_monitor=lambda *_, made=monitor: made)
         with ReadNumbers() as read:
-            methods.get(method).train(dataclasses.replace(job, create_monitor=lambda *_, made=monitor: made))
+            methods.get(method).train(job)
         counts.append(read.count)
     assert counts[0] == counts[1], "no more of them in three times the steps"
 

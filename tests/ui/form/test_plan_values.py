@@ -67,9 +67,10 @@ def test_a_setting_that_its_field_cannot_take_any_more_is_left_out():
     assert "lora_alpha" in values
 
 
-def test_what_no_field_shows_is_named():
+@pytest.mark.parametrize(("name", "value"), [("gradient_accumulation_steps", 2), ("padding_free", False)])
+def test_what_no_field_shows_is_named(name, value):
     plan = build("lora")
     assert plan_values.find_keys_without_field(plan) == []
-    training = plan.training.model_copy(update={"gradient_accumulation_steps": 2})
+    training = plan.training.model_copy(update={name: value})
     changed = plan.model_copy(update={"training": training})
-    assert plan_values.find_keys_without_field(changed) == ["training.gradient_accumulation_steps"]
+    assert plan_values.find_keys_without_field(changed) == [f"training.{name}"]
