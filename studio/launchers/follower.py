@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 
 from studio import launchers, runs
 from studio.errors import SEE_WORKER_LOG, NotPossible, StudioError, explain
@@ -162,22 +163,30 @@ class _Follower:
     def bring_back(self) -> None:
         """Bring the run's folder here and take over what is the run's."""
         folder = bundle.remote_folder() / f"result-{self.run.id}"
-        delay = FIRST_RETRY_SECONDS
-        while True:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._show_fetching()
-            try:
-                self.launcher.fetch(self.record.job, folder, self.record.keep)
-                break
-            except ConnectionLost as error:
-                if any(folder.glob("*")) and self.final and (folder / "status.json").exists():
-                    break  # all is here: only the deletion there was lost
-                self._wait_for_machine(error, delay)
-                delay = min(2 * delay, MAX_RETRY_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+        self._fetch(folder)
         # A log may break off before its last line: the folder knows how the run has ended.
         self.final = self.final or bundle.read_end(folder)
         bundle.take_result(self.run, folder, self.record.machine)
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _fetch(self, folder: Path) -> None:
+        """Bring the run's folder here; what breaks off is taken up again."""
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            self._show_fetching()
+            try:
+                self.launcher.fetch(self.record.job, folder)
+                return
+            except ConnectionLost as error:
+                self._wait_for_machine(error, delay)
+                delay = min(2 * delay, MAX_RETRY_SECONDS)
+
+    def remove(self) -> None:
+        """Delete what lies there, now that all of it is here, unless it is to stay."""
+        if not self.record.keep:
+            self.launcher.remove(self.record.job)
+        self._write_record(sent=False)
 
     def _show_fetching(self) -> None:
         status = self.final or runs.status(self.run)
@@ -185,7 +194,7 @@ class _Follower:
 
     def finish(self) -> None:
         """Set the status with which the run has ended; the job is forgotten."""
-        self._write_record(job={}, sent=False)
+        self._write_record(job={})
         if not self.final and self.run.stop_file.exists():
             runs.set_status(self.run, "stopped", "after")
             return
@@ -238,6 +247,7 @@ def _follow(run: Run) -> None:
     try:
         follower.read_events()
         follower.bring_back()
+        follower.remove()
     except JobLost:
         follower.forget_job()
         if not run.stop_file.exists():

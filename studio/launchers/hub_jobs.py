@@ -129,13 +129,12 @@ class JobsLauncher:
                 path_or_fileobj=b"stop\n", path_in_repo=STOP_FILE, repo_id=job["repo"], repo_type="dataset"
             )
 
-    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
-        """Download the result; unless it is to stay, delete the repository with data and result."""
+    def fetch(self, job: Job, folder: Path) -> None:
+        """Download the result; files that have arrived are not fetched again."""
+        draft = folder / ".download"
         with _hub_errors():
             person = self._person()
             status = self.status(job)
-            draft = folder.with_name(f"{folder.name}-download")
-            shutil.rmtree(draft, ignore_errors=True)
             snapshot_download(
                 job["repo"],
                 repo_type="dataset",
@@ -144,14 +143,16 @@ class JobsLauncher:
                 token=person.api.token,
                 endpoint=person.api.endpoint,
             )
-            if (draft / RESULT_FOLDER).is_dir():
-                shutil.move(draft / RESULT_FOLDER, folder)
-            shutil.rmtree(draft, ignore_errors=True)
-            if not folder.is_dir():
-                why = status.message or Message("without a result")
-                raise JobLost(NO_RESULT, SUBMIT_AGAIN, why=why)
-            if not keep:
-                person.api.delete_repo(job["repo"], repo_type="dataset")
+        if not (draft / RESULT_FOLDER).is_dir():
+            raise JobLost(NO_RESULT, SUBMIT_AGAIN, why=status.message or Message("without a result"))
+        for path in (draft / RESULT_FOLDER).iterdir():
+            shutil.move(path, folder / path.name)
+        shutil.rmtree(draft)
+
+    def remove(self, job: Job) -> None:
+        """Delete the repository with data and result."""
+        with _hub_errors():
+            self._person().api.delete_repo(job["repo"], repo_type="dataset", missing_ok=True)
 
     def discard(self, run: Run, keep: bool) -> None:
         """Cancel the run's job; unless `keep`, delete the repository with data and result."""

@@ -221,8 +221,8 @@ class RayLauncher:
             return
         self._run_there(f"touch {_quote(job['folder'])}/home/runs/{job['run']}/stop")
 
-    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
-        """Bring the run's folder here, file by file; unless it is to stay, delete it there."""
+    def fetch(self, job: Job, folder: Path) -> None:
+        """Bring the run's folder here, file by file."""
         folder.mkdir(parents=True, exist_ok=True)
         node = self._find_known(job).get("driver_node_id")
         link = ray_driver.link_name(job["run"])
@@ -232,9 +232,11 @@ class RayLauncher:
             target = folder.joinpath(*relative.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             n_bytes += self._download(node, name, target, MAX_RESULT_BYTES - n_bytes)
-        if not keep:
-            self._run_there(f"rm -rf {_quote(job['folder'])}")
-            self._delete_job(job["id"])
+
+    def remove(self, job: Job) -> None:
+        """Delete the run's folder there, and let the cluster forget its job."""
+        self._run_there(f"rm -rf {_quote(job['folder'])}")
+        self._delete_job(job["id"])
 
     def discard(self, run: Run, keep: bool) -> None:
         """Let Ray end the run's jobs and wait until it has; unless `keep`, delete the run's folder there."""

@@ -1,4 +1,4 @@
-"""What a launcher is: submit, events, status, cancel, fetch, discard. All else is the same wherever it is."""
+"""What a launcher is: submit, events, status, cancel, fetch, remove, discard. All else is the same wherever it is."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,8 +56,11 @@ class Launcher(Protocol):
     def cancel(self, job: Job, at_once: bool = False) -> None:
         """Let the worker stop and keep what it has learned; at once ends it as it is."""
 
-    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
-        """Bring the run's folder here, into a new folder; unless `keep`, delete it and its data there."""
+    def fetch(self, job: Job, folder: Path) -> None:
+        """Bring the run's folder here, whole; one that broke off is called again with the same folder."""
+
+    def remove(self, job: Job) -> None:
+        """Delete there what the ended job has left, its data too; harmless where nothing lies."""
 
     def discard(self, run: Run, keep: bool) -> None:
         """End the job of a run that is given up; unless `keep`, delete what lies there. Nothing comes back.

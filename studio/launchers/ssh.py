@@ -264,16 +264,18 @@ class SshLauncher:
         alive = IS_ALIVE.format(**job)
         self._run(KILL.format(alive=alive, **job) if at_once else CANCEL.format(folder=self._folder(job)))
 
-    def fetch(self, job: Job, folder: Path, keep: bool) -> None:
-        """Bring the run's folder here; unless it is to stay, delete it there."""
+    def fetch(self, job: Job, folder: Path) -> None:
+        """Bring the run's folder here; by rsync, what broke off goes on."""
         folder.mkdir(parents=True, exist_ok=True)
         source = self._folder(job)
         if job.get("has_rsync"):
             self._rsync(f"{self.machine.ssh}:{source}/", f"{folder}/", "--exclude=/base", "--exclude=*.tmp")
         else:
             self._fetch_by_tar(source, folder)
-        if not keep:
-            self._run(f"rm -rf {source}")
+
+    def remove(self, job: Job) -> None:
+        """Delete the run's folder there."""
+        self._run(f"rm -rf {self._folder(job)}")
 
     def discard(self, run: Run, keep: bool) -> None:
         """End the run's worker there; unless `keep`, delete the run's folder."""
