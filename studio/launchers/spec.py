@@ -1,4 +1,4 @@
-"""What a launcher is: submit, events, status, cancel, fetch, remove, discard. All else is the same wherever it is."""
+"""What a launcher is: seven calls that differ by machine. All else is the same wherever it is."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
