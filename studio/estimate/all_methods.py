@@ -145,7 +145,7 @@ def estimate_all_methods(
     Returns:
         The estimates by the names of the methods.
     """
-    machine_rates = replace(rates.load_rates(context.machine), link=rates.link_rate(context.plan_machine))
+    machine_rates = rates.load_rates(context.plan_machine)
     traced_passes = _load_traced_passes(context) if use_traces else None
     estimates = {}
     for method in methods.METHODS:
@@ -268,7 +268,8 @@ def estimate_chosen_method(plan: Plan, machine: Machine, wait: bool = False) -> 
     )
     if wait:
         trace_missing(context, method)
-    return _estimate_one_method(context, method, rates.load_rates(machine), _load_traced_passes(context))
+    machine_rates = rates.load_rates(context.plan_machine)
+    return _estimate_one_method(context, method, machine_rates, _load_traced_passes(context))
 
 
 def estimate_before_start(plan: Plan, machine: Machine) -> Estimate | None:

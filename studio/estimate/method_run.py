@@ -46,7 +46,7 @@ class MethodRun:
 
     @cached_property
     def card_workload(self) -> Workload:
-        """What one card has to do: its share of the examples, and of each batch, which stays what it is.
+        """What one card trains on: its share of the examples, and of each batch, which stays what it is.
 
         A batch of 8 examples on 4 cards is 2 each. Cards beyond the examples of a batch get nothing.
         """
@@ -61,18 +61,18 @@ class MethodRun:
         return replace(
             self.workload,
             count=max(1, round(self.workload.count / n_used)),
-            n_custom_test=round(self.workload.n_custom_test / n_used),
             training=training.model_copy(update=changes),
         )
 
     @cached_property
     def phases(self) -> list[Phase]:
         """The phases of the run on one card: training is shared, everything else is done by one of them."""
-        phases = self.method.build_phases(self.settings, self.card_workload)
-        return [
-            phase if phase.with_gradients else replace(phase, passes=phase.passes * self.used_cards)
-            for phase in phases
-        ]
+        phases = self.method.build_phases(self.settings, self.workload)
+        if self.used_cards == 1:
+            return list(phases)
+        card_phases = self.method.build_phases(self.settings, self.card_workload)
+        shared = {phase.name: phase for phase in card_phases if phase.with_gradients}
+        return [shared.get(phase.name, phase) if phase.with_gradients else phase for phase in phases]
 
     def attach(self, method: Method) -> "MethodRun":
         """Return the run with another method attached to the model, with that method's default settings."""

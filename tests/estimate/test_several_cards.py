@@ -4,14 +4,15 @@ import dataclasses
 from datetime import date
 
 import pytest
-from estimate_cases import H200, MACHINES, estimate, make_context, make_plan_for, make_run
+from estimate_cases import H200, LENGTHS, MACHINES, estimate, make_context, make_plan_for, make_run
 
 from studio import methods
-from studio.estimate import estimate_one, limits
+from studio.estimate import all_methods, estimate_one, limits
 from studio.estimate.analytic import several_cards
 from studio.estimate.machines import catalogue, elsewhere, rates
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts
+from studio.plan import MethodChoice
 
 H100, EIGHT_H100 = MACHINES["runpod-h100-sxm"], MACHINES["runpod-h100-sxm-x8"]
 FOUR_L40S = MACHINES["hf-l40sx4"]
@@ -54,6 +55,49 @@ def test_what_one_card_does_alone_takes_as_long_with_several():
     assert shared["verdict"] == pytest.approx(alone["verdict"], rel=0.05)
     assert shared["check"] == pytest.approx(alone["check"], rel=0.1)
     assert shared["train"] == pytest.approx(alone["train"] / 4, rel=0.1)
+
+
+def test_what_is_capped_is_not_capped_once_for_each_card():
+    """Of 2,000 conversations 200 are held out, of which 64 are asked before and after, by the first card."""
+    run = make_run("lora", count=2000, batch_size=16)
+    load = dataclasses.replace(run.workload, test_share=0.1, n_asked=2000)
+    run = dataclasses.replace(run, workload=load)
+    for cards in (1, 8):
+        phases = {phase.name: phase for phase in share(run, cards).phases}
+        asked = phases["ask"]
+        assert sum(batch.rows * batch.repeats for batch in asked.micro_batches) * asked.passes == 128
+        checked = sum(batch.rows * batch.repeats for batch in phases["check"].micro_batches)
+        assert checked == pytest.approx(200, abs=16), "validation examples, all of them on the first card"
+    assert share(run, 8).phases[-1] == run.phases[-1], "retention"
+
+
+def test_an_estimate_before_a_start_counts_what_gpus_of_this_machine_send(monkeypatch):
+    """FSDP of 8B over PCIe sends (4 - 1)/4 x (2 x 2 + 4) x 8.19e9 bytes a micro batch: 49 GB in 4.1 s."""
+    here = dataclasses.replace(H100, id="here", link_gb_s=catalogue.PCIE_GB_S, usable_bytes=int(60e9))
+    plan = make_plan_for("qwen3-8b", num_gpus=4, batch_size=4, epochs=1.0, max_length=256)
+    in_32_bits = MethodChoice(name="full", settings={"weights_precision": "float32"})
+    plan = plan.model_copy(update={"method": in_32_bits})
+    monkeypatch.setattr(all_methods.dataset_lengths, "measure_lengths", lambda *_: LENGTHS)
+    started = all_methods.estimate_chosen_method(plan, here)
+    settings = methods.get("full").resolve_settings(in_32_bits.settings)
+    context = dataclasses.replace(make_context(plan, here), settings={"full": settings})
+    assert started == all_methods.estimate_all_methods(context, "full")["full"]
+    assert started.is_sharded
+    n_steps = context.run_of(methods.get("full")).workload.steps
+    seconds = 0.75 * (2 * 2 + 4) * started.total / (0.75 * 16e9)
+    assert seconds == pytest.approx(4.1, abs=0.01)
+    assert 60 * started.stretches["train"] >= n_steps * seconds
+
+
+def test_measured_rates_of_several_gpus_have_a_link_and_hold_for_the_precision_they_were_measured_in():
+    here = dataclasses.replace(H100, id="here")
+    rates.save_rates(here, dataclasses.replace(rates.rates_from_spec(here), when=5.0))
+    for precision, is_measured in (("auto", True), ("float32", False)):
+        plan = make_plan_for("smollm2-135m", num_gpus=2, precision=precision)
+        loaded = rates.load_rates(make_context(plan, here).plan_machine)
+        assert (loaded.link, loaded.is_measured) == (0.75 * 450e9, is_measured)
+        estimate = all_methods.estimate_all_methods(make_context(plan, here), "lora")["lora"]
+        assert bool(estimate.measured_at) is is_measured
 
 
 def test_a_ring_sends_twice_all_but_one_share_of_the_gradients():

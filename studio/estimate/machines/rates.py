@@ -176,10 +176,15 @@ def _operation_seconds(machine: Machine) -> float:
 
 
 def load_rates(machine: Machine) -> Rates:
-    """Return the rates that were measured on this very machine; else those of its specification."""
+    """Return the rates that were measured on this very machine; else those of its specification.
+
+    Args:
+        machine: The machine as it computes a plan: what was measured in another precision says nothing of it.
+    """
     if machine.id != LOCAL_ID:
         return rates_from_spec(machine)
-    return replace(_load_local_rates(machine), disk_read=disk.known_read_rate())
+    local_rates = _load_local_rates(machine)
+    return replace(local_rates, disk_read=disk.known_read_rate(), link=link_rate(machine))
 
 
 def _load_local_rates(machine: Machine) -> Rates:
