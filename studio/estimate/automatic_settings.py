@@ -25,13 +25,15 @@ def decide(run: MethodRun, machine: Machine, requested: Training) -> MethodRun:
         requested: The training as the plan has it.
     """
     can_pack = workload.can_pack_texts(run.workload.task, run.workload.shape, run.cost_profile.virtual_tokens)
-    is_open = requested.padding_free is None
-    if can_pack and (requested.padding_free or (is_open and not machine.is_gpu)):
-        run = _packed(run)
-    run = choose_step_settings(run, machine, requested)
-    if can_pack and is_open and machine.is_gpu and run.cards == 1 and run.workload.rows:
-        return _pack_where_faster(run, machine)
-    return run
+
+    def packs(is_faster: bool) -> bool:
+        device_type, cards = machine.device_type, run.cards
+        return can_pack and workload.packs_texts(requested.padding_free, device_type, cards, is_faster)
+
+    if packs(is_faster=False):
+        return choose_step_settings(_packed(run), machine, requested)
+    padded = choose_step_settings(run, machine, requested)
+    return _pack_where_faster(padded, machine) if packs(is_faster=True) and run.workload.rows else padded
 
 
 def _packed(run: MethodRun) -> MethodRun:

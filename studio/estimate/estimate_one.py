@@ -27,6 +27,7 @@ from studio.i18n import Message
 from studio.methods.several_cards import METHODS as SEVERAL_CARDS_METHODS
 from studio.methods.spec import Method, Settings
 from studio.methods.workload import MicroBatch, Phase, Workload
+from studio.models import device
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training
 
@@ -61,6 +62,7 @@ NEEDS_BF16 = Message(
     "Weights cannot be trained in bfloat16 there: the machine does not compute in it. Set weights_precision"
     " to float32, or choose LoRA."
 )
+NO_BF16 = (NEEDS_BF16, device.NO_NATIVE_BF16)
 NO_FORMULA_OF_FAMILY = Message(
     "a formula for “{family}”: until a step is traced, that of Llama stands in, with wider ranges"
 )
@@ -116,7 +118,7 @@ def _shard_if_needed(
     corrections: Mapping[str, float],
 ) -> Estimate:
     """Return the estimate of a run whose weights are spread over its cards where they do not fit on one."""
-    if estimate.fits != "no" or estimate.why_not == NEEDS_BF16 or not several_cards.may_shard(run):
+    if estimate.fits != "no" or estimate.why_not in NO_BF16 or not several_cards.may_shard(run):
         return estimate
     # No trace knows what a card holds then, so the closed form stands.
     sharded = _estimate_run(several_cards.shard(run), machine, machine_rates, None, corrections)
@@ -194,6 +196,8 @@ def _estimate_run(
     fits, why_not = _check_fit(peak, parts, releasable_bytes / 1e9, machine)
     if memory_model.trains_in_bf16(run, machine) and machine.weights_dtype != "bfloat16":
         fits, why_not = "no", NEEDS_BF16
+    if machine.lacks_bf16:
+        fits, why_not = "no", device.NO_NATIVE_BF16
     if run.cards > 1 and run.method.name not in SEVERAL_CARDS_METHODS:
         fits, why_not = "no", ONE_GPU_ALONE
     return Estimate(

@@ -4,13 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
+from typing import Literal
 
 from studio.data import replay
 from studio.evaluate.retention import budget
 from studio.evaluate.retention.suites import SUITE_NAMES
+from studio.models.device import DeviceType
 from studio.models.shape import ModelShape
 from studio.plan import Task, Training, Value
 
+# As transformers calls them: averages in 32 bits, in 8 bits, and in 8 bits in pages of the machine's memory.
+Optimizer = Literal["adamw_torch_fused", "adamw_torch_8bit", "paged_adamw_8bit"]
 # Different micro batches that represent all of a phase; more would change its sum by less than a hundredth.
 MAX_MICRO_BATCH_KINDS = 8
 # From so many parameters on, a GPU recomputes activations in the backward pass instead of keeping them: they
@@ -40,11 +44,14 @@ MAX_ANSWER_TOKENS = 160
 RETENTION_BATCH_SIZE = 16
 
 
-def uses_gradient_checkpointing(requested: bool | None, on_gpu: bool, n_parameters: int) -> bool:
+# What follows is decided by run and estimate alike, from a plan's settings, a count and the kind of device.
+
+
+def uses_gradient_checkpointing(requested: bool | None, n_parameters: int, device_type: DeviceType) -> bool:
     """Whether activations are recomputed in the backward pass: as requested, else by the model's size."""
     if requested is not None:
         return requested
-    return on_gpu and n_parameters >= CHECKPOINTING_MIN_PARAMETERS
+    return device_type == "cuda" and n_parameters >= CHECKPOINTING_MIN_PARAMETERS
 
 
 def holds_weights_in_bf16(settings: Mapping[str, Value], n_trained: int, has_bf16: bool) -> bool:
@@ -59,6 +66,36 @@ def holds_weights_in_bf16(settings: Mapping[str, Value], n_trained: int, has_bf1
     if precision == "auto":
         return has_bf16 and n_trained >= BF16_WEIGHTS_MIN_PARAMETERS
     return precision == "bfloat16"
+
+
+def choose_optimizer(in_bf16: bool, on_nf4: bool, n_trained: int, device_type: DeviceType) -> Optimizer:
+    """How the optimizer of a training whose weights are not spread over GPUs keeps its averages.
+
+    Args:
+        in_bf16: Whether trained weights are held in bfloat16.
+        on_nf4: Whether the base is held in 4 bits.
+        n_trained: The number of trained parameters.
+        device_type: Where they are trained: only NVIDIA's GPUs have pages.
+    """
+    if in_bf16:
+        return "adamw_torch_8bit"
+    if device_type == "cuda" and (on_nf4 or n_trained >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS):
+        return "paged_adamw_8bit"
+    return "adamw_torch_fused"
+
+
+def packs_texts(requested: bool | None, device_type: DeviceType, n_gpus: int, is_faster: bool) -> bool:
+    """Whether texts that can be packed are: as requested, on a processor, else where one GPU is faster so.
+
+    Args:
+        requested: What the plan says (`training.padding_free`).
+        device_type: Where they are trained: of GPUs only NVIDIA's pack.
+        n_gpus: How many train together.
+        is_faster: Whether a GPU is predicted to be faster so.
+    """
+    if requested is not None:
+        return requested
+    return device_type == "cpu" or (device_type == "cuda" and n_gpus == 1 and is_faster)
 
 
 @dataclass(frozen=True)

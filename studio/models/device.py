@@ -104,6 +104,16 @@ def set_precision(precision: Precision) -> None:
     _plan_precision = precision
 
 
+def requested_precision() -> Precision:
+    """What this process is to compute in: as the plan asks, else as STUDIO_PRECISION does."""
+    return cpu_precision.requested_precision() if _plan_precision == "auto" else _plan_precision
+
+
+def can_train_in_bf16() -> bool:
+    """Whether trained weights may be held in bfloat16: a GPU computes in it, and is not asked for 32 bits."""
+    return has_native_bf16() and requested_precision() != "float32"
+
+
 def autocast_dtype() -> "torch.dtype | None":
     """The 16-bit format in which a training's passes compute; None where they compute in 32 bits.
 
@@ -113,10 +123,7 @@ def autocast_dtype() -> "torch.dtype | None":
     Raises:
         NotPossible: bfloat16 was asked for, and the GPU lacks it.
     """
-    torch, kind = _import_torch(), device_type()
-    precision = _plan_precision
-    if precision == "auto":
-        precision = cpu_precision.requested_precision()
+    torch, kind, precision = _import_torch(), device_type(), requested_precision()
     if precision == "float32":
         return None
     if kind == "cpu":

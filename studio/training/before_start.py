@@ -8,6 +8,7 @@ from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message
 from studio.methods import folder_check, settings_check, several_cards
+from studio.models import device
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import home, require_disk_space
@@ -71,11 +72,14 @@ def require_machine(plan: Plan, machine: Machine) -> None:
     """Check without an estimate that a machine has what a plan asks for, and this one room for its run.
 
     Raises:
-        NotPossible: Its GPUs are too few or cannot train the plan together, or a cap cannot be measured.
+        NotPossible: Its GPUs are too few, cannot train the plan together or lack its precision, or a cap
+            cannot be measured.
         OutOfDiskSpace: The run's folder may not fit on this machine's disk.
     """
     require_disk_space(home(), MIN_FREE_BYTES)
     caps.require_measurable(plan, machine)
+    if machine.with_precision(plan.training.precision).lacks_bf16:
+        raise NotPossible(device.NO_NATIVE_BF16, device.CHOOSE_PRECISION)
     if machine.id != LOCAL_ID:
         several_cards.require_possible(plan, machine.cards)
         return

@@ -18,12 +18,12 @@ from studio.evaluate import predictions
 from studio.i18n import Message
 from studio.methods import defaults, folder_check
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
-from studio.methods.workload import RowTokens
+from studio.methods.workload import RowTokens, packs_texts
 from studio.models import device, ranks, shape
 from studio.models.cpu_precision import Precision
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
-from studio.plan import PROBLEM_TYPES, Plan, Training, target_role
+from studio.plan import PROBLEM_TYPES, Plan, target_role
 from studio.runs import Run
 from studio.storage import write_json
 from studio.training.queue import raise_if_stopped
@@ -256,7 +256,12 @@ def load_context(
         examples=(splits.train, splits.validation),
         base_folder=base.folder,
         is_sharded=is_sharded,
-        packs_texts=_packs_texts(run, training),
+        packs_texts=packs_texts(
+            training.padding_free,
+            device.device_type(),
+            ranks.count(),
+            is_faster=bool(history.load_estimate(run).get("packs_texts")),
+        ),
         scale=scale,
         report_progress=report_progress,
     )
@@ -316,17 +321,6 @@ def _fill_step_settings(run: Run, plan: Plan) -> Plan:
     if is_open and count and (training.batch_size or 1) % count == 0:
         changes["gradient_accumulation_steps"] = count
     return plan.model_copy(update={"training": training.model_copy(update=changes)})
-
-
-def _packs_texts(run: Run, training: Training) -> bool:
-    """Whether texts are packed where they can be: as the plan says, else where that is faster.
-
-    A processor is always faster so, a GPU of NVIDIA's where the estimate before the start expects it.
-    """
-    if training.padding_free is not None or device.uses_cpu():
-        return training.padding_free is not False
-    is_one_gpu = device.device_type() == "cuda" and ranks.count() == 1
-    return is_one_gpu and bool(history.load_estimate(run).get("packs_texts"))
 
 
 def require_compatible(plan: Plan, base: FetchedModel) -> None:

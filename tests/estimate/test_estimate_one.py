@@ -6,13 +6,14 @@ import pytest
 from estimate_cases import CPU, H200, METHOD_NAMES, ROWS, T4, estimate, make_run, make_workload, shape_of
 
 from studio import methods
-from studio.estimate import estimate_one
+from studio.estimate import automatic_settings, estimate_one
 from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import time as time_model
 from studio.estimate.machines import catalogue
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.types import MEMORY_PARTS, Range, range_around
 from studio.methods.workload import MicroBatch, Phase, RowTokens
+from studio.models import device
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
@@ -106,6 +107,25 @@ def test_paged_averages_lie_outside_the_gpu():
     assert memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), H200)
     assert not memory_model.uses_paged_optimizer(make_run("lora"), H200)
     assert not memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), CPU)
+
+
+def test_a_mac_has_no_pages_and_holds_8_bytes_of_averages_a_number():
+    """Qwen3 0.6B trains 596,049,920 numbers: 2.4 GB, as many bytes of gradients, and 4.8 GB of averages."""
+    mac = dataclasses.replace(H200, has_unified_memory=True, bf16=False)
+    run = make_run("full", "qwen3-0.6b")
+    resident = memory_model.resident_bytes(run, mac)
+    assert (resident["model"], resident["optimiser"]) == (4 * 596_049_920, 8 * 596_049_920)
+    padded = automatic_settings.decide(run, mac, run.workload.training)
+    assert not padded.workload.packs_texts, "only a processor and NVIDIA's GPUs pack unasked"
+
+
+def test_bfloat16_on_a_gpu_without_it_is_told_not_to_work():
+    for machine, fits in ((T4, "no"), (H200, "yes"), (CPU, "yes")):
+        estimate = estimate_one.estimate_method(make_run("lora"), machine.with_precision("bfloat16"))
+        assert estimate.fits == fits
+        assert (estimate.why_not == device.NO_NATIVE_BF16) == (fits == "no")
+    both = H200.with_precision("float32").with_precision("bfloat16")
+    assert both.autocast_dtype == "bfloat16", "the plan's word comes last"
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)

@@ -11,7 +11,7 @@ from studio import methods, runs
 from studio import plan as plans
 from studio.cli import learning_curve as learning_curve_command
 from studio.cli.main import main
-from studio.errors import StudioError
+from studio.errors import NotPossible, StudioError
 from studio.estimate import all_methods
 from studio.estimate.estimate_one import NEEDS_BF16
 from studio.estimate.machines import catalogue, hardware
@@ -179,3 +179,11 @@ def test_a_contender_that_does_not_fit_is_named(desk):
     said = STARTS["bake-off"](desk("memory", "bake-off"))
     values = {"name": "LoRA", "machine": catalogue.local_machine().name, "why": NEEDS_BF16}
     assert before_start.NAMED_NO_ROOM.render("en", **values) in said
+
+
+def test_a_precision_that_a_gpu_lacks_is_refused_before_its_run_is_made(make_plan):
+    t4 = catalogue.load_machines()["hf-t4-small"]
+    for precision in ("auto", "float32"):
+        before_start.require_machine(make_plan(precision=precision), t4)
+    with pytest.raises(NotPossible, match=r"asks for bfloat16.* Set training\.precision to auto or float32"):
+        before_start.require_machine(make_plan(precision="bfloat16"), t4)

@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, st
 
 @pytest.mark.thorough
 def test_a_run_with_weights_in_bfloat16_goes_on_and_is_saved_in_it(make_plan, stop_after, monkeypatch):
-    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(device, "can_train_in_bf16", lambda: True)
     for name in ("autocast_dtype", "weights_dtype"):
         monkeypatch.setattr(device, name, lambda: torch.bfloat16)
     plan = make_plan("full", "classify", {"weights_precision": "bfloat16"}, epochs=2)

@@ -9,8 +9,9 @@ from studio.estimate.machines.rates import Rates
 from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import OpCounts
 from studio.methods.workload import (
-    EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
+    Optimizer,
     Phase,
+    choose_optimizer,
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
@@ -32,10 +33,13 @@ BLOCKS_IN_MEMORY = 2
 # the arithmetic library (fitted together with FRAGMENTATION_SHARE; a run of a tiny model holds 0.1 GB over
 # its libraries).
 PROCESS_OVERHEAD_BYTES = {"processor": 0.11e9, "card": 0.0}
-# AdamW's two averages in 32 bits (bytes per trainable parameter).
-OPTIMIZER_STATE_BYTES = 8.0
-# The same in 8 bits (docs/estimator.md#optimizer_state_bytes_in_8_bits).
-OPTIMIZER_STATE_BYTES_IN_8_BITS = 2 * (1 + 4 / 256)
+# AdamW's two averages in the device's memory: in 32 bits, in 8 bits, and as pages of the machine's memory
+# (bytes per trainable parameter; docs/estimator.md#optimizer_state_bytes).
+OPTIMIZER_STATE_BYTES: dict[Optimizer, float] = {
+    "adamw_torch_fused": 8.0,
+    "adamw_torch_8bit": 2 * (1 + 4 / 256),
+    "paged_adamw_8bit": 0.0,
+}
 
 
 def bytes_per_parameter(machine: Machine) -> int:
@@ -102,8 +106,8 @@ def is_checkpointing_gradients(run: MethodRun, machine: Machine) -> bool:
     workload = run.workload
     return run.method.supports_gradient_checkpointing and uses_gradient_checkpointing(
         workload.training.gradient_checkpointing,
-        machine.is_gpu,
         workload.shape.total(workload.num_labels),
+        machine.device_type,
     )
 
 
@@ -118,7 +122,7 @@ def resident_bytes(run: MethodRun, machine: Machine) -> dict[str, float]:
     if run.workload.training.disk_offload:
         offloaded_share = max(0.0, 1 - BLOCKS_IN_MEMORY / run.workload.shape.layers)
         model_bytes -= offloaded_share * _block_bytes(run, machine)
-    return {"model": model_bytes, "optimiser": _optimizer_bytes(run, machine) * trainable}
+    return {"model": model_bytes, "optimiser": OPTIMIZER_STATE_BYTES[_optimizer(run, machine)] * trainable}
 
 
 def full_model_bytes(run: MethodRun, machine: Machine) -> float:
@@ -154,21 +158,16 @@ def _quantized_params(shape: ModelShape) -> int:
     return shape.over_blocks(lambda linear: linear.n_in * linear.n_out)
 
 
-def _optimizer_bytes(run: MethodRun, machine: Machine) -> float:
-    """Return the bytes of the optimiser's averages per trained parameter that lie in the device's memory."""
-    if trains_in_bf16(run, machine):
-        return OPTIMIZER_STATE_BYTES_IN_8_BITS
-    return 0.0 if uses_paged_optimizer(run, machine) else OPTIMIZER_STATE_BYTES
+def _optimizer(run: MethodRun, machine: Machine) -> Optimizer:
+    if run.is_sharded:
+        return "adamw_torch_fused"
+    in_bf16, on_nf4 = trains_in_bf16(run, machine), run.method.weights == "nf4"
+    return choose_optimizer(in_bf16, on_nf4, run.parameters.trainable, machine.device_type)
 
 
 def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:
-    """Return whether the optimiser's averages are 8-bit pages, which lie in the machine's own memory.
-
-    This is what studio.methods.training.supervised chooses.
-    """
-    if not machine.is_gpu or run.is_sharded or trains_in_bf16(run, machine):
-        return False
-    return run.parameters.trainable >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS or run.method.weights == "nf4"
+    """Return whether the optimiser's averages are 8-bit pages, which lie in the machine's own memory."""
+    return _optimizer(run, machine) == "paged_adamw_8bit"
 
 
 def peak_memory(

@@ -194,6 +194,7 @@ class Machine:
         cards: How many of its GPUs train one run together; rates are those of one.
         link_gb_s: What a GPU sends to the others (GB/s).
         has_unified_memory: Whether its GPU shares the memory of the processor, as Apple's do.
+        precision: What it is asked to compute in.
     """
 
     id: str
@@ -223,6 +224,7 @@ class Machine:
     cards: int = 1
     link_gb_s: float = PCIE_GB_S
     has_unified_memory: bool = False
+    precision: Precision = "auto"
 
     @property
     def can_train(self) -> bool:
@@ -240,9 +242,16 @@ class Machine:
         return self.kind == "card"
 
     @property
+    def device_type(self) -> device.DeviceType:
+        """The kind of device that models are put on there."""
+        if not self.is_gpu:
+            return "cpu"
+        return "mps" if self.has_unified_memory else "cuda"
+
+    @property
     def torch_device(self) -> Literal["cuda", "cpu"]:
         """The type of device whose kernels a trace takes: no trace knows those of Apple's GPUs."""
-        return "cuda" if self.is_gpu and not self.has_unified_memory else "cpu"
+        return "cuda" if self.device_type == "cuda" else "cpu"
 
     @property
     def autocast_dtype(self) -> Literal["bfloat16", "float16", ""]:
@@ -250,7 +259,9 @@ class Machine:
 
         This is what studio.models.device.autocast_dtype chooses.
         """
-        if self.bf16:
+        if self.precision == "float32":
+            return ""
+        if self.bf16 or (self.precision == "bfloat16" and not self.is_gpu):
             return "bfloat16"
         return "float16" if self.fp16 else ""
 
@@ -268,11 +279,12 @@ class Machine:
         Args:
             precision: `training.precision` of the plan.
         """
-        if precision == "float32":
-            return dataclasses.replace(self, bf16=False, fp16=False)
-        if precision == "bfloat16":
-            return dataclasses.replace(self, bf16=True)
-        return self
+        return self if precision == "auto" else dataclasses.replace(self, precision=precision)
+
+    @property
+    def lacks_bf16(self) -> bool:
+        """Whether it is a GPU that is asked for bfloat16 and does not compute in it: nothing trains there."""
+        return self.is_gpu and self.precision == "bfloat16" and not self.bf16
 
 
 def with_cards(machine: Machine, cards: int) -> Machine:

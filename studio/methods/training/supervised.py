@@ -22,8 +22,8 @@ from studio.i18n import Message
 from studio.methods import defaults
 from studio.methods.spec import Scores, Settings, TrainingContext
 from studio.methods.workload import (
-    EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS,
     MAX_CHECKED_EXAMPLES,
+    choose_optimizer,
     holds_weights_in_bf16,
     uses_gradient_checkpointing,
 )
@@ -238,7 +238,7 @@ def trained_dtype(settings: Settings, model: Any) -> torch.dtype:
         NotPossible: The settings ask for bfloat16 where the device lacks it, or there is no C compiler, with
             which torch compiles the optimizer that rounds stochastically.
     """
-    has_bf16 = device.has_native_bf16()
+    has_bf16 = device.can_train_in_bf16()
     n_trained = load.count_parameters(model, trainable_only=True)
     if not holds_weights_in_bf16(settings, n_trained, has_bf16):
         return torch.float32
@@ -307,7 +307,7 @@ def training_arguments(
     share = ranks.share_batch(batch_size, training.accumulation_steps, n_ranks)
     steps_per_epoch = -(-len(context.train) // (share.batch_size * share.accumulation_steps * n_ranks))
     uses_checkpointing = gradient_checkpointing and uses_gradient_checkpointing(
-        training.gradient_checkpointing, on_gpu, load.count_parameters(context.model)
+        training.gradient_checkpointing, load.count_parameters(context.model), device.device_type()
     )
     arguments = {
         "output_dir": str(context.folder / "checkpoints" / stage),
@@ -343,15 +343,10 @@ def training_arguments(
         arguments["activation_checkpointing_kwargs"] = {"use_reentrant": True}
     if context.is_sharded:
         return arguments  # the 8-bit optimizers: torchao's breaks off, bitsandbytes' is untried
-    if trained_dtype(context.settings, context.model) is torch.bfloat16:
-        arguments |= {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
-    elif on_gpu and _wants_8_bit_optimizer(context.model):
-        arguments["optim"] = "paged_adamw_8bit"
+    in_bf16 = trained_dtype(context.settings, context.model) is torch.bfloat16
+    is_quantized = getattr(context.model.config, "quantization_config", None) is not None
+    n_trained = load.count_parameters(context.model, trainable_only=True)
+    arguments["optim"] = choose_optimizer(in_bf16, is_quantized, n_trained, device.device_type())
+    if in_bf16:
+        arguments["optim_args"] = "bf16_stochastic_round=True"
     return arguments
-
-
-def _wants_8_bit_optimizer(model: Any) -> bool:
-    """Whether the optimizer keeps 8-bit averages: for many trained parameters, and on a quantized base."""
-    n_trainable = load.count_parameters(model, trainable_only=True)
-    is_quantized = getattr(model.config, "quantization_config", None) is not None
-    return is_quantized or n_trainable >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS

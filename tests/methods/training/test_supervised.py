@@ -24,13 +24,13 @@ from studio.training import worker
 
 # (compute capability, parameters, trained ones, 4-bit base) and the arguments that follow.
 GPU_CASES = {
-    "small": ((8, 0), 135e6, 135e6, False, None, False),
-    "large adapter": ((8, 0), 1.7e9, 5e6, False, None, True),
+    "small": ((8, 0), 135e6, 135e6, False, "adamw_torch_fused", False),
+    "large adapter": ((8, 0), 1.7e9, 5e6, False, "adamw_torch_fused", True),
     "large, all trained": ((8, 0), 1.7e9, 1.7e9, False, "paged_adamw_8bit", True),
     "4 bits": ((8, 0), 135e6, 5e6, True, "paged_adamw_8bit", False),
     "large in 4 bits": ((8, 0), 1.7e9, 5e6, True, "paged_adamw_8bit", True),
-    "P100": ((6, 0), 135e6, 135e6, False, None, False),
-    "T4": ((7, 5), 135e6, 135e6, False, None, False),
+    "P100": ((6, 0), 135e6, 135e6, False, "adamw_torch_fused", False),
+    "T4": ((7, 5), 135e6, 135e6, False, "adamw_torch_fused", False),
 }
 
 
@@ -275,7 +275,7 @@ def test_a_run_in_float16_records_numbers_alone_and_saves_16_bits(make_plan, flo
 @pytest.fixture
 def bfloat16_gpu(monkeypatch):
     """A stand-in for a GPU with bfloat16: the CPU emulates it; nothing is compiled, which takes minutes."""
-    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(device, "can_train_in_bf16", lambda: True)
     torch.compiler.set_stance("force_eager")
     yield
     torch.compiler.set_stance("default")
@@ -337,7 +337,7 @@ def test_from_a_billion_parameters_on_a_gpu_trains_in_bfloat16(precision, optimi
     job = make_job("full", "chat", {"weights_precision": precision}, rows=4)
     job = dataclasses.replace(job, model=fake_model(1.7e9, 1.7e9, in_4_bits=False))
     monkeypatch.setattr(device, "device_type", lambda: "cuda")
-    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(device, "can_train_in_bf16", lambda: True)
     arguments = supervised.training_arguments(job, "train")
     assert arguments["optim"] == optimizer
     assert arguments.get("optim_args") == ("bf16_stochastic_round=True" if precision == "auto" else None)
@@ -345,11 +345,20 @@ def test_from_a_billion_parameters_on_a_gpu_trains_in_bfloat16(precision, optimi
     assert supervised.trained_dtype(job.settings, small) is torch.float32
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("auto", torch.bfloat16), ("float32", torch.float32)])
+def test_a_plan_in_32_bits_holds_its_weights_in_them_however_many_there_are(precision, dtype, monkeypatch):
+    monkeypatch.delenv("STUDIO_PRECISION")
+    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(device, "_plan_precision", precision)
+    model = fake_model(1.7e9, 1.7e9, in_4_bits=False)
+    assert supervised.trained_dtype({"weights_precision": "auto"}, model) is dtype
+
+
 def test_bfloat16_is_refused_where_it_cannot_be(monkeypatch):
     model, settings = fake_model(100, 100, in_4_bits=False), {"weights_precision": "bfloat16"}
     with pytest.raises(NotPossible, match=r"this device does not compute in it\. Set weights_precision to"):
         supervised.trained_dtype(settings, model)
-    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(device, "can_train_in_bf16", lambda: True)
     assert supervised.trained_dtype(settings, model) is torch.bfloat16
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(NotPossible, match=r"a C compiler \(cc, gcc, clang\), and none is installed"):
