@@ -248,6 +248,11 @@ def not_followed(run: Run) -> Message | None:
     return NOT_FOLLOWED.format(machine=machine) if machine else None
 
 
+def may_go_on_elsewhere(run: Run) -> bool:
+    """Whether a job at another machine was started for the run, and its result is not here yet."""
+    return bool(read_json(run.folder / REMOTE_FILE).get("job"))
+
+
 def _was_memory_short(run: Run) -> bool:
     """Whether the system has ended a process for lack of memory since the run's own process began."""
     kills_before = read_json(run.folder / PROCESS_FILE).get(MEMORY_KILLS)

@@ -46,6 +46,10 @@ class HubRefused(StudioError):
     """The hub did not do what it was asked."""
 
 
+class HubBusy(HubRefused):
+    """The hub does not answer now, or is overloaded: the same question may be answered in a while."""
+
+
 @contextmanager
 def explained(repo: str, is_space: bool = False) -> Iterator[None]:
     """Turn what the hub's client raises within the block into HubRefused.
@@ -61,7 +65,7 @@ def explained(repo: str, is_space: bool = False) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise explain_response(error, repo, is_space) from None
     except (OfflineModeIsEnabled, HTTPError, ConnectionError, TimeoutError):
-        raise HubRefused(NO_NETWORK, CONNECT) from None
+        raise HubBusy(NO_NETWORK, CONNECT) from None
 
 
 def explain_response(error: HfHubHTTPError, repo: str, is_space: bool = False) -> HubRefused:
@@ -81,5 +85,6 @@ def explain_response(error: HfHubHTTPError, repo: str, is_space: bool = False) -
     if status == 404:
         return HubRefused(NO_SUCH_PLACE, CHECK_SPELLING, repo=repo)
     if status == 429:
-        return HubRefused(TOO_MANY, WAIT)
-    return HubRefused(BROKE_OFF, KEPT, repo=repo, reason=reason or str(status))
+        return HubBusy(TOO_MANY, WAIT)
+    kind = HubBusy if status >= 500 else HubRefused
+    return kind(BROKE_OFF, KEPT, repo=repo, reason=reason or str(status))

@@ -60,7 +60,7 @@ def discard(run: Run) -> Message | None:
     if not saved.has_left:
         return None
     try:
-        create(find_machine(run.plan.where)).discard(run, saved.keep)
+        create(find_machine(run.plan.where)).discard(run, saved.job, saved.keep)
     except StudioError as error:
         values = {"machine": saved.machine or run.plan.where, "run": run.id, "why": error.message}
         raise StillThere(STILL_THERE, DELETE_LATER, **values) from None
@@ -74,17 +74,19 @@ def discard(run: Run) -> Message | None:
 
 
 def discard_again() -> None:
-    """Remove what deleted runs have left at machines that did not answer then."""
-    for run in run_index.deleted_runs():
+    """Remove what runs that are deleted or done have left at machines that did not answer then."""
+    done = [run for run in runs.all_runs() if runs.stored_status(run).state == "done"]
+    for run in (*run_index.deleted_runs(), *done):
         with suppress(StillThere, BadPlan):  # tried again when the page starts the next time
             discard(run)
 
 
 def follow_again() -> None:
-    """Follow the runs elsewhere that nobody follows since this machine restarted; they may go on there."""
+    """Follow the runs elsewhere that nobody follows; they may go on there, or have a result there."""
     for run in runs.all_runs():
-        if record.read(run).job and runs.status(run).message == runs.not_followed(run):
-            launcher.resume(run)
+        if runs.may_go_on_elsewhere(run) and runs.is_resumable(run):
+            with suppress(StudioError):  # it stays as it is: Resume says what is wrong
+                launcher.resume(run)
 
 
 def create(machine: Machine) -> Launcher:

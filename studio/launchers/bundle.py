@@ -16,10 +16,12 @@ from studio.estimate.estimate_one import minutes_before_start
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.hub import space_bundle
 from studio.i18n import Message
+from studio.launchers import record
 from studio.models import fetch
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import SEAL, home, read_json, write_json, write_sealed_json, write_text
+from studio.training import caps
 
 # What of a run's folder a worker elsewhere needs: to begin, and to go on.
 SENT = (
@@ -104,14 +106,21 @@ def is_base_local(plan: Plan) -> bool:
     return plan.model not in presets.models() and Path(plan.model).is_dir()
 
 
-def write_price(machine: Machine, folder: Path) -> None:
-    """Write the machine's price where the worker there looks for its own: it measures a cap on money.
+def price_of(machine: Machine) -> dict[str, Any]:
+    """The price of a machine, as it stands in a list of machines; empty where it is not known."""
+    if machine.price_per_hour is None:
+        return {}
+    return {"per_hour": machine.price_per_hour, "currency": machine.currency, "billed": machine.billed}
+
+
+def write_price(run: Run, machine: Machine, folder: Path) -> None:
+    """Write the price that was agreed to where the worker there looks for its own, for a cap on money.
 
     The worker measures the fetching of the model itself, so only what comes before stands there.
     """
-    if machine.price_per_hour is None:
+    price = record.read(run).price or price_of(machine)
+    if not price:
         return
-    price = {"per_hour": machine.price_per_hour, "currency": machine.currency, "billed": machine.billed}
     row = {"start_minutes": minutes_before_start(machine), "price": price}
     text = yaml.safe_dump({"machines": {LOCAL_ID: row}})
     write_text(folder / "machines.yaml", text)
@@ -126,6 +135,11 @@ def read_end(folder: Path) -> runs.Status | None:
     return status if status.state in runs.ENDED_STATES else None
 
 
+def has_result(folder: Path) -> bool:
+    """Whether what came back holds what a run that is done has: its report and its model."""
+    return (folder / "report.json").is_file() and (folder / "model").is_dir()
+
+
 def take_result(run: Run, folder: Path, machine: str) -> None:
     """Move what came back into the run's folder, its report last, and under the names of this machine.
 
@@ -137,6 +151,8 @@ def take_result(run: Run, folder: Path, machine: str) -> None:
             raise StudioError(NOT_A_RUN, USE_NOTHING, machine=machine, path=path.name)
     _append_log(run, folder / "worker.log")
     entries = [path for path in folder.iterdir() if path.name not in NOT_TAKEN]
+    if not (folder / caps.USE_FILE).exists():  # its cap counts anew: what it had used came as it trained
+        (run.folder / caps.USE_FILE).unlink(missing_ok=True)
     for path in sorted(entries, key=lambda entry: entry.name == "report.json"):
         target = run.folder / path.name
         if target.is_dir():

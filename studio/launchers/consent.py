@@ -108,7 +108,7 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
     lines = [_describe_duration(plan, machine, minutes)]
     max_minutes = 0.0
     if machine.job:
-        max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None)
+        max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None, machine)
         lines += _describe_job(machine, estimate, max_minutes)
     elif machine.ray:
         lines += _describe_cluster(plan, machine, estimate)
@@ -119,9 +119,9 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
 
 def record_agreement(run: Run, agreement: Consent, keep: bool) -> None:
     """Write beside a new run what a person has agreed to: nothing leaves this machine without it."""
-    Record(machine=agreement.machine.name, agreed=True, keep=keep, max_minutes=agreement.max_minutes).write(
-        run
-    )
+    machine = agreement.machine
+    agreed = Record(machine=machine.name, agreed=True, keep=keep, max_minutes=agreement.max_minutes)
+    agreed.write(run, price=bundle.price_of(machine))
 
 
 def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> Message:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from studio import launchers, runs
@@ -18,37 +19,54 @@ from studio.i18n import Message
 from studio.launchers import bundle, record
 from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, JobLost, JobStatus, Launcher
+from studio.methods.spec import StopRequested
 from studio.runs import Run, Status
-from studio.training import events, worker
+from studio.training import events, queue, worker
 from studio.training import setup as run_setup
 from studio.training.events import Event
 
 # How often the record of what was read is written, and how long a lost machine is left before it is asked.
 RECORD_SECONDS = 1.0
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 30.0
-# A machine that is silent for so long is given up; one that was to stop, sooner.
-MAX_SILENCE_SECONDS, MAX_STOP_SILENCE_SECONDS = 86_400.0, 60.0
-# A worker that does not stop of itself within so many seconds of silence is ended.
+# A machine that is silent for so long is given up.
+MAX_SILENCE_SECONDS = 86_400.0
+# A worker that is to stop is ended after so many seconds of silence, or as many as it said it might need.
 STOP_PATIENCE_SECONDS = 180.0
 POLL_SECONDS = 0.5
 RETRYING = Message("{why} The training may go on there. Trying again since {seconds:.0f} s.")
 GONE = Message("The training at “{machine}” ended without a word: someone ended it, or it ran out of memory.")
 RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it has one.")
+NO_RESULT = Message("The training at “{machine}” has ended well, but left no model or no report there.")
+NOT_REMOVED = Message(
+    "The result is here. What lies at “{machine}” could not be deleted: {why} It is tried again when the "
+    "page starts, and when the run is deleted."
+)
+CALLED_OFF = Message(
+    "It was stopped before it began. What was sent to “{machine}” could not be deleted: {why} It is tried "
+    "again when the run is deleted."
+)
 NOT_AGREED = Message("Nobody has agreed to train “{name}” at “{machine}”: its data would leave this machine.")
 AGREE = Message("Start it on the Train tab or with `studio train PLAN --on {machine}`, which ask first.")
 STILL_THERE = Message("It may go on there. Resume the run to look for it.")
 
 
 class _Follower:
-    """One run on its way; `final` is the status with which it has ended there."""
+    """One run on its way.
+
+    Attributes:
+        final: The status with which it has ended there.
+        left: What lies there although it was to be deleted, as a sentence.
+    """
 
     def __init__(self, run: Run, launcher: Launcher, saved: Record) -> None:
         self.run, self.launcher, self.record = run, launcher, saved
         self.final: Status | None = None
+        self.left: Message | None = None
         self.job_status: JobStatus | None = None
         self._next_seq, self._log_lines = saved.next_seq, saved.log_lines
         self._n_log_lines_read = 0
-        self._recorded_at = self._heard_at = time.monotonic()
+        self._recorded_at = self._event_at = time.monotonic()
+        self._lost_at, self._retry_seconds = 0.0, FIRST_RETRY_SECONDS
 
     def submit(self) -> None:
         """Start the worker there, unless it has been."""
@@ -66,23 +84,25 @@ class _Follower:
         self._show_progress("machine", 0, 0)
 
     def _show_progress(self, stage: str, done: int, total: int) -> None:
+        """Say what happens before the worker starts; raises StopRequested where it is not to start."""
+        if not self.record.job:
+            queue.raise_if_stopped(self.run)
         runs.set_status(self.run, "preparing", stage, step=done, steps=total)
 
     def read_events(self) -> None:
         """Write the events into the run's folder until the job ends; a lost connection is taken up again."""
-        delay = FIRST_RETRY_SECONDS
         while True:
             try:
                 self._n_log_lines_read = 0
                 for line in self.launcher.events(self.record.job):
-                    self._heard_at, delay = time.monotonic(), FIRST_RETRY_SECONDS
+                    self._note_answer()
                     self._take_line(line)
                 self.job_status = self.launcher.status(self.record.job)
+                self._note_answer()
                 if self.job_status.state == "ended":
                     break
             except ConnectionLost as error:
-                self._wait_for_machine(error, delay)
-                delay = min(2 * delay, MAX_RETRY_SECONDS)
+                self._wait_for_machine(error)
                 continue
             time.sleep(POLL_SECONDS)
         self._write_record()
@@ -102,7 +122,7 @@ class _Follower:
     def _take_event(self, event: Event) -> None:
         if event.seq < self._next_seq:
             return
-        self._next_seq = event.seq + 1
+        self._next_seq, self._event_at = event.seq + 1, time.monotonic()
         status = events.apply(self.run, event)
         if status and status.state in runs.ENDED_STATES:
             self.final = status  # its result is not here yet
@@ -129,36 +149,42 @@ class _Follower:
             cause=status.cause,
         )
 
-    def _wait_for_machine(self, error: ConnectionLost, delay: float) -> None:
-        """Say that the machine is silent, and wait; raises LauncherRefused's like once it is given up."""
-        silent_seconds = time.monotonic() - self._heard_at
-        is_stopping = self.run.stop_file.exists()
-        if silent_seconds > (MAX_STOP_SILENCE_SECONDS if is_stopping else MAX_SILENCE_SECONDS):
+    def _note_answer(self) -> None:
+        """The machine answers; how long its worker is silent counts anew from the end of an outage."""
+        if self._lost_at:
+            self._event_at = time.monotonic()
+        self._lost_at, self._retry_seconds = 0.0, FIRST_RETRY_SECONDS
+
+    def _wait_for_machine(self, error: ConnectionLost) -> None:
+        """Say that the machine is silent, and wait; raises StudioError once it is given up."""
+        self._lost_at = self._lost_at or time.monotonic()
+        silent_seconds = time.monotonic() - self._lost_at
+        if silent_seconds > MAX_SILENCE_SECONDS:
             raise StudioError(error.message, STILL_THERE)
         status = runs.status(self.run)
         if status.state not in runs.ENDED_STATES:
             self._show(status, RETRYING.format(why=error.message, seconds=silent_seconds))
-        time.sleep(delay)
+        time.sleep(self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
 
     def pass_on_stop(self, has_ended: threading.Event) -> None:
         """In a thread: tell the machine once the run is to stop, and end a worker that does not."""
-        is_told, asked_at = False, 0.0
+        told_at = 0.0
         while not has_ended.wait(POLL_SECONDS):
-            if not self.record.job or not self.run.stop_file.exists():
-                continue
-            asked_at = asked_at or time.monotonic()
-            silent_since = max(asked_at, self._event_time())
-            is_hanging = time.monotonic() - silent_since > STOP_PATIENCE_SECONDS
-            if is_told and not is_hanging:
+            if not self.run.stop_file.exists() or (told_at and not self._is_hanging(told_at)):
                 continue
             try:
-                self.launcher.cancel(self.record.job, at_once=is_told)
-                is_told, asked_at = True, time.monotonic()
+                self.launcher.cancel(self.record.job, at_once=told_at > 0)
+                told_at = time.monotonic()
             except StudioError:  # asked again: the loop over the events says what is wrong
-                time.sleep(FIRST_RETRY_SECONDS)
+                has_ended.wait(FIRST_RETRY_SECONDS)
 
-    def _event_time(self) -> float:
-        return runs.status(self.run).beat
+    def _is_hanging(self, told_at: float) -> bool:
+        """Whether the worker does not stop; one that has ended may still be handing over its result."""
+        if self.final or self._lost_at:
+            return False
+        patience = max(STOP_PATIENCE_SECONDS, runs.stored_status(self.run).patience)
+        return time.monotonic() - max(told_at, self._event_at) > patience
 
     def bring_back(self) -> None:
         """Bring the run's folder here and take over what is the run's."""
@@ -167,26 +193,30 @@ class _Follower:
         self._fetch(folder)
         # A log may break off before its last line: the folder knows how the run has ended.
         self.final = self.final or bundle.read_end(folder)
+        if self.final and self.final.state == "done" and not bundle.has_result(folder):
+            message = NO_RESULT.format(machine=self.record.machine)
+            self.final = replace(self.final, state="failed", message=message, hint=RESUME_THERE)
         bundle.take_result(self.run, folder, self.record.machine)
         shutil.rmtree(folder, ignore_errors=True)
 
     def _fetch(self, folder: Path) -> None:
         """Bring the run's folder here; what breaks off is taken up again."""
-        delay = FIRST_RETRY_SECONDS
         while True:
             self._show_fetching()
             try:
                 self.launcher.fetch(self.record.job, folder)
                 return
             except ConnectionLost as error:
-                self._wait_for_machine(error, delay)
-                delay = min(2 * delay, MAX_RETRY_SECONDS)
+                self._wait_for_machine(error)
 
     def remove(self) -> None:
         """Delete what lies there, now that all of it is here, unless it is to stay."""
-        if not self.record.keep:
+        if self.record.keep:
+            return
+        try:
             self.launcher.remove(self.record.job)
-        self._write_record(sent=False)
+        except StudioError as error:
+            self.left = NOT_REMOVED.format(machine=self.record.machine, why=error.message)
 
     def _show_fetching(self) -> None:
         status = self.final or runs.status(self.run)
@@ -194,16 +224,26 @@ class _Follower:
 
     def finish(self) -> None:
         """Set the status with which the run has ended; the job is forgotten."""
-        self._write_record(job={})
+        self._write_record(job={}, sent=self.left is not None)
         if not self.final and self.run.stop_file.exists():
-            runs.set_status(self.run, "stopped", "after")
+            runs.set_status(self.run, "stopped", "after", message=self.left)
             return
         if not self.final:
             reason = self.job_status.message if self.job_status else None
             raise StudioError(reason or GONE, RESUME_THERE, machine=self.record.machine)
         if self.final.state != "failed":
             worker.record_usage_of_report(self.run)
-        self._show(self.final)
+        self._show(self.final, self.final.message or self.left)
+
+    def call_off(self) -> None:
+        """End a run that was stopped before its worker started: what was sent there is deleted."""
+        if self.record.has_left:
+            try:
+                self.launcher.discard(self.run, self.record.job, self.record.keep)
+            except StudioError as error:
+                self.left = CALLED_OFF.format(machine=self.record.machine, why=error.message)
+        self._write_record(job={}, sent=self.left is not None)
+        runs.set_status(self.run, "stopped", "before", message=self.left)
 
     def forget_job(self) -> None:
         """Let a resume submit the run again."""
@@ -240,7 +280,11 @@ def _follow(run: Run) -> None:
     machine = launchers.find_machine(run.plan.where)
     saved = record.read(run).write(run, machine=machine.name)
     follower = _Follower(run, launchers.create(machine), saved)
-    follower.submit()
+    try:
+        follower.submit()
+    except StopRequested:
+        follower.call_off()
+        return
     has_ended = threading.Event()
     stopper = threading.Thread(target=follower.pass_on_stop, args=(has_ended,), daemon=True)
     stopper.start()
@@ -248,11 +292,11 @@ def _follow(run: Run) -> None:
         follower.read_events()
         follower.bring_back()
         follower.remove()
-    except JobLost:
+    except JobLost as error:
         follower.forget_job()
         if not run.stop_file.exists():
             raise
-        runs.set_status(run, "stopped", "before")
+        runs.set_status(run, "stopped", "before", message=error.message, hint=error.hint)
         return
     finally:
         has_ended.set()

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from huggingface_hub import HfApi, JobStage, constants, snapshot_download
@@ -18,7 +18,7 @@ from studio.estimate.machines.catalogue import Machine, Source
 from studio.hub import account, push
 from studio.hub.account import Account
 from studio.hub.push import Upload
-from studio.hub.refusals import CONNECT, NO_NETWORK, HubRefused, explain_response
+from studio.hub.refusals import CONNECT, NO_NETWORK, HubBusy, HubRefused, explain_response
 from studio.i18n import Message
 from studio.launchers import bundle, record
 from studio.launchers.spec import ConnectionLost, Job, JobLost, JobStatus, LauncherRefused, StageProgress
@@ -40,9 +40,10 @@ API_SAYS = "Hugging Face Jobs, by its API"
 CONTENT = Message("the run “{name}” with its data, for a job")
 NO_JOB = Message("Hugging Face no longer knows the job of this run.")
 SUBMIT_AGAIN = Message("Resume the run: it is submitted again.")
-NO_RESULT = Message("The job has ended ({why}) before it could bring back a result.")
 CANCELED = Message("The job was cancelled at Hugging Face.")
 ENDED_BADLY = Message("Hugging Face ended the job: {why}")
+OTHER_ACCOUNT = Message("The job is one of “{owner}”, and this machine has a token of “{account}”.")
+USE_THAT_ACCOUNT = Message("Use a token of “{owner}” (`hf auth login`), and try again.")
 
 
 class JobsLauncher:
@@ -51,17 +52,30 @@ class JobsLauncher:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
+    @cached_property
+    def _person(self) -> Account:
+        """Whose token this machine has, asked once."""
+        return account.sign_in(credentials.hub_token())
+
+    def _owner(self, job: Job) -> Account:
+        """The person, whose job it has to be: to another account it would look as if there were none."""
+        if job["namespace"] != self._person.name:
+            names = {"owner": job["namespace"], "account": self._person.name}
+            raise LauncherRefused(OTHER_ACCOUNT, USE_THAT_ACCOUNT, **names)
+        return self._person
+
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Upload run and studio to a private repository and start a job, unless one is there."""
         agreed = record.read(run)
         with _hub_errors():
-            person = account.sign_in(credentials.hub_token())
+            person = self._person
             repo = _repo_name(person, run)
             job = {"namespace": person.name, "repo": repo}
             if running := self._find_job(person, run):
                 return job | {"id": running}
             on_progress("send", 0, 0)
             self._upload(run, repo, person, agreed.max_minutes)
+            on_progress("machine", 0, 0)
             program = BOOTSTRAP.read_text(encoding="utf-8")
             info = person.api.run_job(
                 image=IMAGE,
@@ -89,7 +103,7 @@ class JobsLauncher:
         bundle.remove(folder)
         bundle.write_run(run, folder / BUNDLE_FOLDER / "run", with_cap(run.plan, max_minutes))
         shutil.copytree(bundle.write_code(), folder / BUNDLE_FOLDER / "studio")
-        bundle.write_price(self.machine, folder / BUNDLE_FOLDER)
+        bundle.write_price(run, self.machine, folder / BUNDLE_FOLDER)
         prepared = Upload(folder, CONTENT.format(name=run.plan.name), repo, "dataset")
         push.create(prepared, person)
         push.require_private(prepared, person)
@@ -101,14 +115,15 @@ class JobsLauncher:
     def events(self, job: Job) -> Iterator[str]:
         """The lines of the job's log, from the first, until it has ended."""
         with _hub_errors():
-            yield from self._person().api.fetch_job_logs(
+            yield from self._owner(job).api.fetch_job_logs(
                 job_id=job["id"], namespace=job["namespace"], follow=True
             )
 
     def status(self, job: Job) -> JobStatus:
         """Where the hub says that the job stands."""
         with _hub_errors():
-            status = self._person().api.inspect_job(job_id=job["id"], namespace=job["namespace"]).status
+            info = self._owner(job).api.inspect_job(job_id=job["id"], namespace=job["namespace"])
+        status = info.status
         if status.stage == JobStage.SCHEDULING:
             return JobStatus("waiting")
         if status.stage not in LAST_STAGES:
@@ -121,7 +136,7 @@ class JobsLauncher:
     def cancel(self, job: Job, at_once: bool = False) -> None:
         """Leave the wish to stop in the repository; a job that has not begun, or at once, is cancelled."""
         with _hub_errors():
-            api = self._person().api
+            api = self._owner(job).api
             if at_once or self.status(job).state == "waiting":
                 api.cancel_job(job_id=job["id"], namespace=job["namespace"])
                 return
@@ -130,11 +145,10 @@ class JobsLauncher:
             )
 
     def fetch(self, job: Job, folder: Path) -> None:
-        """Download the result; files that have arrived are not fetched again."""
+        """Download the result, if there is one; files that have arrived are not fetched again."""
         draft = folder / ".download"
         with _hub_errors():
-            person = self._person()
-            status = self.status(job)
+            person = self._owner(job)
             snapshot_download(
                 job["repo"],
                 repo_type="dataset",
@@ -143,28 +157,23 @@ class JobsLauncher:
                 token=person.api.token,
                 endpoint=person.api.endpoint,
             )
-        if not (draft / RESULT_FOLDER).is_dir():
-            raise JobLost(NO_RESULT, SUBMIT_AGAIN, why=status.message or Message("without a result"))
-        for path in (draft / RESULT_FOLDER).iterdir():
+        for path in (draft / RESULT_FOLDER).glob("*"):
             shutil.move(path, folder / path.name)
-        shutil.rmtree(draft)
+        shutil.rmtree(draft, ignore_errors=True)
 
     def remove(self, job: Job) -> None:
         """Delete the repository with data and result."""
         with _hub_errors():
-            self._person().api.delete_repo(job["repo"], repo_type="dataset", missing_ok=True)
+            self._owner(job).api.delete_repo(job["repo"], repo_type="dataset", missing_ok=True)
 
-    def discard(self, run: Run, keep: bool) -> None:
+    def discard(self, run: Run, job: Job, keep: bool) -> None:
         """Cancel the run's job; unless `keep`, delete the repository with data and result."""
         with _hub_errors():
-            person = self._person()
+            person = self._owner(job) if job else self._person
             if job_id := self._find_job(person, run):
                 person.api.cancel_job(job_id=job_id, namespace=person.name)
             if not keep:
                 person.api.delete_repo(_repo_name(person, run), repo_type="dataset", missing_ok=True)
-
-    def _person(self) -> Account:
-        return account.sign_in(credentials.hub_token())
 
 
 def _repo_name(person: Account, run: Run) -> str:
@@ -178,22 +187,18 @@ def _hub_errors() -> Iterator[None]:
     try:
         yield
     except HubRefused as error:
-        kind = ConnectionLost if error.message.text == NO_NETWORK.text else LauncherRefused
-        raise kind(error.message, error.hint) from None
+        raise _as_launcher_error(error) from None
     except HfHubHTTPError as error:
-        raise _explain_response(error) from None
+        if error.response.status_code == 404:
+            raise JobLost(NO_JOB, SUBMIT_AGAIN) from None
+        raise _as_launcher_error(explain_response(error, "jobs")) from None
     except (OfflineModeIsEnabled, HTTPError, ConnectionError, TimeoutError):
         raise ConnectionLost(NO_NETWORK, CONNECT) from None
 
 
-def _explain_response(error: HfHubHTTPError) -> StudioError:
-    status_code = error.response.status_code
-    if status_code == 404:
-        return JobLost(NO_JOB, SUBMIT_AGAIN)
-    if status_code >= 500:
-        return ConnectionLost(NO_NETWORK, CONNECT)
-    refused = explain_response(error, "jobs")
-    return LauncherRefused(refused.message, refused.hint)
+def _as_launcher_error(error: HubRefused) -> StudioError:
+    kind = ConnectionLost if isinstance(error, HubBusy) else LauncherRefused
+    return kind(error.message, error.hint)
 
 
 def is_stop_wished(api: HfApi, repo: str) -> bool:
@@ -215,18 +220,22 @@ def with_cap(plan: Plan, max_minutes: float) -> Plan:
     return plan.model_copy(update={"training": training.model_copy(update={"max_minutes": cap_minutes})})
 
 
-def choose_max_minutes(plan: Plan, longest_minutes: float | None) -> float:
+def choose_max_minutes(plan: Plan, longest_minutes: float | None, machine: Machine) -> float:
     """After how many minutes the hub ends the job.
 
     Args:
         plan: The plan, whose own cap counts if it has one.
         longest_minutes: The high end of the estimate; None without one.
+        machine: The machine, at the price that counts.
     """
-    cap_minutes = plan.training.max_minutes
+    training = plan.training
+    cap_minutes = training.max_minutes
     if cap_minutes is None and longest_minutes is None:
         cap_minutes = UNKNOWN_CAP_MINUTES
     elif cap_minutes is None:
         cap_minutes = max(MIN_CAP_MINUTES, CAP_FACTOR * (longest_minutes or 0))
+    if training.max_money is not None and machine.price_per_hour:
+        cap_minutes = min(cap_minutes, 60 * training.max_money / machine.price_per_hour)
     return float(math.ceil(cap_minutes + MAX_SETUP_MINUTES))
 
 

@@ -19,8 +19,11 @@ from studio.runs import Run
 
 STOP_POLL_SECONDS = float(os.environ.get("STUDIO_JOB_POLL_SECONDS", "10"))
 CHECKPOINT_POLL_SECONDS = 60.0
-# An upload that the hub refuses is tried so often, with longer waits.
-UPLOAD_ATTEMPTS = 5
+# How long an upload is tried that the hub does not take: a checkpoint's while the training goes on beside it,
+# and the result's, for which most of the minutes after the training are kept (hub_jobs.MAX_SETUP_MINUTES).
+CHECKPOINT_UPLOAD_SECONDS = 15.0
+RESULT_UPLOAD_SECONDS = float(os.environ.get("STUDIO_JOB_UPLOAD_SECONDS", "900"))
+MAX_WAIT_SECONDS = 30.0
 NOT_RESULT = ["base/**", "process.json", ".ballast", "stop"]
 COMMIT_TITLE = "Result of the training studio"
 
@@ -36,7 +39,7 @@ def main(repo: str, run_id: str, first_seq: str) -> int:
         subprocess.Popen(command, cwd=run.folder, env=environment, stderr=log) as worker,  # noqa: S603
     ):
         _watch(worker, run, api, repo)
-    _upload(api, repo, run.folder, NOT_RESULT)
+    _upload(api, repo, run.folder, NOT_RESULT, RESULT_UPLOAD_SECONDS)
     return worker.returncode
 
 
@@ -55,7 +58,7 @@ def _watch(worker: "subprocess.Popen[bytes]", run: Run, api: HfApi, repo: str) -
             newest = _last_checkpoint(run)
             if newest != uploaded and time.monotonic() - looked_at > CHECKPOINT_POLL_SECONDS:
                 looked_at = time.monotonic()
-                _upload(api, repo, run.folder, [*NOT_RESULT, "model/**"])
+                _upload(api, repo, run.folder, [*NOT_RESULT, "model/**"], CHECKPOINT_UPLOAD_SECONDS)
                 uploaded = newest
         except (HfHubHTTPError, HTTPError, OSError) as error:  # the training goes on without it
             sys.stderr.write(f"the hub does not answer: {type(error).__name__}\n")
@@ -66,9 +69,10 @@ def _last_checkpoint(run: Run) -> str:
     return str(complete[-1]) if complete else ""
 
 
-def _upload(api: HfApi, repo: str, folder: Path, ignore: list[str]) -> None:
-    """Upload a run's folder into the repository, in place of what was there."""
-    for attempt in range(UPLOAD_ATTEMPTS):
+def _upload(api: HfApi, repo: str, folder: Path, ignore: list[str], patience_seconds: float) -> None:
+    """Upload a run's folder into the repository, in place of what was there; raises once patience is over."""
+    given_up_at, wait_seconds = time.monotonic() + patience_seconds, 1.0
+    while True:
         try:
             api.upload_folder(
                 repo_id=repo,
@@ -81,10 +85,11 @@ def _upload(api: HfApi, repo: str, folder: Path, ignore: list[str]) -> None:
             )
             return
         except (HfHubHTTPError, HTTPError, OSError) as error:
-            if attempt == UPLOAD_ATTEMPTS - 1:
+            if time.monotonic() + wait_seconds > given_up_at:
                 raise
-            sys.stderr.write(f"upload {attempt + 1}: {type(error).__name__}: {error!s:.200}\n")
-            time.sleep(2**attempt)
+            sys.stderr.write(f"upload: {type(error).__name__}: {error!s:.200}\n")
+            time.sleep(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, MAX_WAIT_SECONDS)
 
 
 if __name__ == "__main__":

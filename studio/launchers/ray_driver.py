@@ -20,7 +20,7 @@ from studio.errors import NotPossible, StudioError, explain, is_known
 from studio.i18n import Message
 from studio.models import ranks
 from studio.runs import Run
-from studio.training import events
+from studio.training import checkpoints, events
 
 # The last line that a driver prints.
 END = '{"studio": "end"}'
@@ -109,10 +109,10 @@ def main(arguments: Arguments) -> int:
 def _unpack(folder: Path) -> None:
     """Move the run from Ray's package, of which each node keeps a copy, to where it trains.
 
-    What an earlier job has left there counts where this one brings no checkpoint along.
+    What an earlier job has left there counts where it has come further than what was sent.
     """
     sent = Path("run").resolve()
-    if (folder / "checkpoints").is_dir() and not (sent / "checkpoints").is_dir():
+    if _progress(folder) > _progress(sent):
         shutil.copyfile(sent / "plan.yaml", folder / "plan.yaml")
         (folder / "stop").unlink(missing_ok=True)
         shutil.rmtree(sent)
@@ -123,6 +123,14 @@ def _unpack(folder: Path) -> None:
     (folder / "metrics.jsonl").touch()
     if Path("machines.yaml").is_file():
         shutil.move("machines.yaml", folder.parent.parent / "machines.yaml")
+
+
+def _progress(folder: Path) -> tuple[int, int]:
+    """From where a run would go on: how many stages have ended, and the last steps that can be read."""
+    _, *ends_of_stages = runs.RESUME_PATTERNS
+    n_ended = sum(1 for pattern in ends_of_stages for _ in folder.glob(pattern))
+    newest = (checkpoints.choose(stage) for stage in (folder / "checkpoints").glob("*/"))
+    return n_ended, sum(checkpoints.read_step(path) for path in newest if path)
 
 
 def _require_libraries() -> None:

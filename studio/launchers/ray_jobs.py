@@ -145,6 +145,7 @@ class RayLauncher:
             on_gpu=self.machine.is_gpu,
             folder=job["folder"],
         )
+        on_progress("machine", 0, 0)
         text = base64.urlsafe_b64encode(arguments.to_json().encode()).decode()
         self._start(job_id, f"{self.machine.python} -m studio.launchers.ray_job {text}", f"gcs://{package}")
         return job
@@ -154,7 +155,7 @@ class RayLauncher:
         folder = bundle.remote_folder() / run.id
         bundle.remove(folder)
         bundle.write_run(run, folder / "run", run.plan)
-        bundle.write_price(self.machine, folder)
+        bundle.write_price(run, self.machine, folder)
         archive = bundle.remote_folder() / f"{run.id}.zip"
         try:
             with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
@@ -238,10 +239,10 @@ class RayLauncher:
         self._run_there(f"rm -rf {_quote(job['folder'])}")
         self._delete_job(job["id"])
 
-    def discard(self, run: Run, keep: bool) -> None:
+    def discard(self, run: Run, job: Job, keep: bool) -> None:
         """Let Ray end the run's jobs and wait until it has; unless `keep`, delete the run's folder there."""
         prefix = f"studio-{run.id}-"
-        jobs = [str(job.get("submission_id") or "") for job in self._list_jobs()]
+        jobs = [str(listed.get("submission_id") or "") for listed in self._list_jobs()]
         own_jobs = [job_id for job_id in jobs if job_id.startswith(prefix)]
         for job_id in own_jobs:
             if self._find(job_id).get("status") not in LAST_STATES:

@@ -16,6 +16,7 @@ class Record:
         machine: The name of the machine, for people.
         agreed: Whether a person has agreed to what a run there comes to.
         keep: Whether what lies there stays once the result is here.
+        price: The price that was agreed to (per_hour, currency, billed); empty where none is known.
         max_minutes: The machine ends the job after so many; 0 for no such limit.
         sent: Whether something may lie there that is to be deleted once the result is here.
         job: The job while there is one; empty before it is submitted and once its result is here.
@@ -28,6 +29,7 @@ class Record:
     machine: str = ""
     agreed: bool = False
     keep: bool = False
+    price: dict[str, Any] = field(default_factory=dict)
     max_minutes: float = 0.0
     sent: bool = False
     job: Job = field(default_factory=dict)

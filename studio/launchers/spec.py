@@ -24,7 +24,7 @@ class LauncherRefused(StudioError):
 
 
 class JobLost(LauncherRefused):
-    """The machine no longer has the job, or its result: the run can only be submitted again."""
+    """The machine no longer has the job: the run can only be submitted again."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Launcher(Protocol):
         Args:
             run: The run; its data is prepared.
             first_seq: The number of the worker's first event.
-            on_progress: Told what happens until the worker starts.
+            on_progress: Told what happens until the worker starts, right before that too; it raises
+                StopRequested where the run is to stop.
         """
 
     def events(self, job: Job) -> Iterator[str]:
@@ -62,8 +63,13 @@ class Launcher(Protocol):
     def remove(self, job: Job) -> None:
         """Delete there what the ended job has left, its data too; harmless where nothing lies."""
 
-    def discard(self, run: Run, keep: bool) -> None:
+    def discard(self, run: Run, job: Job, keep: bool) -> None:
         """End the job of a run that is given up; unless `keep`, delete what lies there. Nothing comes back.
 
-        It needs no job, as the answer with the job may have been lost, and is harmless where nothing lies.
+        It is harmless where nothing lies.
+
+        Args:
+            run: The run.
+            job: Its job; empty where the answer with it was lost.
+            keep: Whether what lies there stays.
         """

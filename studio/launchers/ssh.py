@@ -198,10 +198,11 @@ class SshLauncher:
         folder = bundle.remote_folder() / run.id
         bundle.write_run(run, folder, run.plan)
         self._send(folder, f"{ROOT}/home/runs/{run.id}", box)
-        bundle.write_price(self.machine, folder)
+        bundle.write_price(run, self.machine, folder)
         if (folder / "machines.yaml").is_file():
             self._send(folder / "machines.yaml", f"{ROOT}/home", box)
         bundle.remove(folder)
+        on_progress("machine", 0, 0)
         script = START.format(
             root=shlex.quote(f"{box.home}/{ROOT}"),
             run=run.id,
@@ -277,7 +278,7 @@ class SshLauncher:
         """Delete the run's folder there."""
         self._run(f"rm -rf {self._folder(job)}")
 
-    def discard(self, run: Run, keep: bool) -> None:
+    def discard(self, run: Run, job: Job, keep: bool) -> None:
         """End the run's worker there; unless `keep`, delete the run's folder."""
         remove = ":" if keep else f"rm -rf {self._folder({'run': run.id})}"
         self._run(DISCARD.format(run=run.id, remove=remove))

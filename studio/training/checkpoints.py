@@ -36,7 +36,7 @@ def choose(folder: Path) -> Path | None:
     Those that are newer and cannot be read, broken off or damaged, are removed: they take up room, and
     would be counted among those that are kept.
     """
-    for path in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+    for path in sorted(folder.glob("checkpoint-*"), key=read_step, reverse=True):
         if is_readable(path):
             return path
         sys.stderr.write(PASSED_OVER.render("en", name=path.name) + "\n")
@@ -71,6 +71,7 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def _step(folder: Path) -> int:
+def read_step(folder: Path) -> int:
+    """The step of a checkpoint, by the name of its folder; -1 where that names none."""
     number = folder.name.rpartition("-")[2]
     return int(number) if number.isdigit() else -1

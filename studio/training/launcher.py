@@ -70,7 +70,8 @@ def _set_waiting(run: Run) -> None:
             state=runs.status(run).state,
         )
     before_start.require_here(run.plan)
-    run.stop_file.unlink(missing_ok=True)
+    if not runs.may_go_on_elsewhere(run):  # else it is still to stop there
+        run.stop_file.unlink(missing_ok=True)
     (run.folder / runs.PROCESS_FILE).unlink(missing_ok=True)
     runs.set_status(run, "waiting", "queue")
 

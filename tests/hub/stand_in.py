@@ -49,6 +49,7 @@ class Hub:
     holds_jobs: bool = False
     cut_logs: set[int] = field(default_factory=set)
     sent_tokens: list[str] = field(default_factory=list)
+    asked_paths: list[str] = field(default_factory=list)
     address: str = ""
 
     def refuse(self, method, path_part, status, sentence="no", code=""):
@@ -71,6 +72,7 @@ def build_app(hub: Hub) -> FastAPI:
     async def guard(request: Request, call_next):
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         hub.sent_tokens.append(token)
+        hub.asked_paths.append(request.url.path)
         for (method, part), (status, sentence, code) in hub.refusals.items():
             if request.method == method and part in request.url.path:
                 return refused(status, sentence, code)

@@ -21,6 +21,7 @@ def main(repo: str, seq: str) -> None:
         time.sleep(0.2)
         if api.get_paths_info(repo, ["stop"], repo_type="dataset"):
             (run / "stop").touch()
+    time.sleep(1.5 if MODE == "lingers" else 0)
     ignored = ["base/**", "stop"]
     api.upload_folder(
         repo_id=repo, repo_type="dataset", folder_path=run, path_in_repo="result", ignore_patterns=ignored

@@ -38,9 +38,13 @@ def main() -> None:
 
     def send_status(state, stage="train", **values):
         status = {"state": state, "stage": stage, "steps": N_POINTS, **values}
+        if mode in ("hangs", "lingers"):
+            status["patience"] = 0.5
         (run / "status.json").write_text(json.dumps(status), encoding="utf-8")
         send("status", status)
 
+    (run / "use.json").write_text('{"seconds": 1.0}', encoding="utf-8")
+    send("file", {"name": "use.json", "text": '{"seconds": 1.0}'})
     start = len((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     (run / "checkpoints" / "train" / "checkpoint-1").mkdir(parents=True, exist_ok=True)
     for step in range(start, N_POINTS):
@@ -50,13 +54,20 @@ def main() -> None:
         send("point", point)
         send_status("training", step=step + 1)
         time.sleep(0.05)
-        (run / "checkpoints" / "train" / "checkpoint-1" / "watch.json").write_text("{}", encoding="utf-8")
+        (run / "checkpoints" / "train" / "checkpoint-1" / "watch.json").write_text(
+            '{"step": 1}', encoding="utf-8"
+        )
         if mode == "dies" and step == 1:
             sys.exit(137)
-    while mode == "waits" and not (run / "stop").exists():
+    while mode in ("waits", "lingers", "slow") and not (run / "stop").exists():
         time.sleep(0.05)
+    time.sleep(1.5 if mode == "slow" else 0)
     while mode == "hangs":
         time.sleep(0.05)
+    (run / "use.json").unlink()  # as after a cap
+    if mode == "bare":
+        send_status("done", "after", step=N_POINTS)
+        return
     (run / "model").mkdir(exist_ok=True)
     (run / "model" / "adapter_config.json").write_text(
         '{"base_model_name_or_path": "base/x"}', encoding="utf-8"

@@ -8,6 +8,7 @@ import psutil
 import pytest
 from followed import resume, wait_for
 from form_fields import ENGLISH
+from stand_in import OTHERS_TOKEN
 
 from studio import launchers, run_index, runs
 from studio.launchers import follower, record
@@ -70,6 +71,19 @@ def test_a_job_of_the_hub_is_cancelled_and_its_repository_deleted(ada, make_run,
     run = leave(make_run("hf-t4-small"))
     notice, _ = press_delete(run)
     assert notice["kind"] == "good"
+    assert [job.stage for job in ada.jobs.values()] == ["CANCELED"]
+    assert ada.repos == {}
+
+
+def test_a_job_of_another_account_is_left_alone_and_that_is_said(ada, make_run, behave, monkeypatch):
+    behave("waits")
+    run = leave(make_run("hf-t4-small"))
+    with monkeypatch.context() as patched:
+        patched.setenv("HF_TOKEN", OTHERS_TOKEN)
+        notice, _ = press_delete(run)
+    assert notice["kind"] == "check"
+    assert "“bob”" in notice["text"]
+    launchers.discard_again()
     assert [job.stage for job in ada.jobs.values()] == ["CANCELED"]
     assert ada.repos == {}
 

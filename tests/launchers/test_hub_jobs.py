@@ -1,5 +1,6 @@
 """A run at Hugging Face Jobs, by the real client and a hub of this machine that runs the command."""
 
+import dataclasses
 import json
 import time
 from datetime import date
@@ -9,15 +10,15 @@ import yaml
 from bench_line import print_times
 from followed import followed, steps, stop_once_trained, wait_for
 from refusals import assert_message
-from stand_in import TOKEN, Repo
+from stand_in import OTHERS_TOKEN, TOKEN, Repo
 
 from studio import launchers, runs
 from studio.estimate import all_methods, estimate_one, history
 from studio.hub import push, refusals
-from studio.launchers import bundle, consent, follower, hub_jobs, record
+from studio.launchers import bundle, consent, follower, hub_jobs, job_worker, record
 from studio.launchers.follower import GONE
 from studio.launchers.record import Record
-from studio.launchers.spec import LauncherRefused
+from studio.launchers.spec import ConnectionLost, LauncherRefused
 from studio.training import launcher
 from studio.training import setup as run_setup
 
@@ -96,6 +97,64 @@ def test_a_job_that_still_waits_for_a_machine_is_cancelled(ada, make_run, behave
     assert errors == []
     assert only_job(ada).stage == "CANCELED"
     assert runs.status(run).state == "stopped"
+    assert ada.repos == {}, "its rows are deleted"
+
+
+def test_a_stopped_job_may_take_its_time_to_upload_what_it_learned(ada, make_run, behave, monkeypatch):
+    monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
+    behave("lingers")
+    run = make_run()
+    assert stop_once_trained(run) == []
+    assert only_job(ada).stage == "COMPLETED"
+    assert runs.is_usable(run)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_hub_that_is_busy_is_asked_again_whatever_it_was_asked(ada, status):
+    jobs_launcher = launchers.create(launchers.find_machine("hf-t4-small"))
+    job = {"namespace": "ada", "repo": "ada/x", "id": "1"}
+    ada.refuse("GET", "/api/whoami", status)
+    with pytest.raises(ConnectionLost):
+        jobs_launcher.status(job)
+    ada.refusals.clear()
+    ada.refuse("GET", "/api/jobs", status)
+    with pytest.raises(ConnectionLost):
+        jobs_launcher.status(job)
+
+
+def test_the_hub_is_asked_once_whose_token_it_is(ada, make_run, behave):
+    follower.follow(make_run().id)
+    assert ada.asked_paths.count("/api/whoami-v2") == 1
+
+
+def test_a_job_of_another_account_is_not_taken_for_lost(ada, make_run, monkeypatch):
+    job = {"namespace": "ada", "repo": "ada/x", "id": "1"}
+    monkeypatch.setenv("HF_TOKEN", OTHERS_TOKEN)
+    with pytest.raises(LauncherRefused) as caught:
+        launchers.create(launchers.find_machine("hf-t4-small")).status(job)
+    assert_message(caught.value, hub_jobs.OTHER_ACCOUNT, owner="ada", account="bob")
+
+
+class BusyApi:
+    """A hub that takes no upload for the first eight times."""
+
+    n_tries = 0
+
+    def upload_folder(self, **_):
+        self.n_tries += 1
+        if self.n_tries < 9:
+            raise OSError("busy")
+
+
+def test_a_result_is_uploaded_for_most_of_the_minutes_after_the_training(monkeypatch, tmp_path):
+    waited = []
+    monkeypatch.setattr(job_worker.time, "sleep", waited.append)
+    api = BusyApi()
+    job_worker._upload(api, "ada/x", tmp_path, [], job_worker.RESULT_UPLOAD_SECONDS)
+    assert api.n_tries == 9
+    assert sum(waited) < job_worker.RESULT_UPLOAD_SECONDS < 60 * hub_jobs.MAX_SETUP_MINUTES
+    with pytest.raises(OSError):
+        job_worker._upload(BusyApi(), "ada/x", tmp_path, [], 0.0)
 
 
 def test_a_token_that_the_hub_does_not_know_is_told_and_nothing_is_made(ada, make_run, behave, monkeypatch):
@@ -115,7 +174,7 @@ def test_a_job_that_the_hub_ends_leaves_a_run_that_goes_on(ada, make_run, behave
     with followed(run) as errors:
         wait_for(lambda: len(steps(run)) == 5)
         only_job(ada).end("ERROR", "Job timeout")
-    assert_message(errors[0], hub_jobs.NO_RESULT)
+    assert_message(errors[0], hub_jobs.ENDED_BADLY)
     assert "Job timeout" in runs.status(run).failure_text()
     behave()
     launcher.requeue(run)
@@ -135,7 +194,7 @@ def test_a_hub_that_is_silent_for_a_while_is_asked_again(ada, make_run, behave):
         wait_for(lambda: (runs.status(run).message or GONE).text == follower.RETRYING.text)
         assert runs.status(run).state == "training"
         ada.refusals.clear()
-    assert_message(errors[0], hub_jobs.NO_RESULT)
+    assert_message(errors[0], hub_jobs.ENDED_BADLY)
 
 
 def test_an_answer_that_was_lost_starts_no_second_job(ada, make_run, behave):
@@ -171,15 +230,33 @@ def test_the_price_is_the_hub_s_of_today_or_the_catalogue_s_with_its_date(ada):
 
 
 @pytest.mark.parametrize(
-    ("cap", "longest", "expected"), [(None, None, 80), (None, 3.0, 30), (None, 100.2, 221), (12.0, 100.0, 32)]
+    ("cap", "money", "longest", "expected"),
+    [
+        (None, None, None, 80),
+        (None, None, 3.0, 30),
+        (None, None, 100.2, 221),
+        (12.0, None, 100.0, 32),
+        (None, 0.2, 100.0, 50),  # half an hour, at 0.40 an hour
+        (12.0, 0.2, 100.0, 32),
+    ],
 )
-def test_every_job_ends_and_the_training_before_it(make_plan, cap, longest, expected):
-    plan = make_plan("lora", "chat", max_minutes=cap)
-    max_minutes = hub_jobs.choose_max_minutes(plan, longest)
+def test_every_job_ends_and_the_training_before_it(make_plan, cap, money, longest, expected):
+    plan = make_plan("lora", "chat", max_minutes=cap, max_money=money)
+    max_minutes = hub_jobs.choose_max_minutes(plan, longest, launchers.find_machine("hf-t4-small"))
     assert max_minutes == expected
     capped = hub_jobs.with_cap(plan, max_minutes).training.max_minutes
     assert capped <= max_minutes - hub_jobs.MAX_SETUP_MINUTES
     assert cap is None or capped == cap
+
+
+def test_a_cap_on_money_counts_by_the_price_that_was_agreed_to(ada, make_run, behave):
+    run, machine = make_run(keep=True), launchers.find_machine("hf-t4-small")
+    agreed = dataclasses.replace(machine, price_per_hour=0.45)
+    consent.record_agreement(run, consent.Consent(agreed, 30.0, ()), keep=True)
+    follower.follow(run.id)
+    (repo,) = ada.repos.values()
+    rows = yaml.safe_load(repo.files["bundle/machines.yaml"])["machines"]
+    assert rows["here"]["price"]["per_hour"] == 0.45
 
 
 def test_the_consent_says_what_it_costs_at_most(ada, make_run):
@@ -200,7 +277,7 @@ def test_the_minutes_before_a_job_are_one_figure_in_table_consent_cap_and_receip
     history.save_estimate(run, estimate, machine)
     on_receipt = history.load_estimate(run)["price"]["start_minutes"]
     assert setup.values["minutes"] == estimate.startup_minutes == on_receipt
-    bundle.write_price(machine, tmp_path)
+    bundle.write_price(run, machine, tmp_path)
     there = yaml.safe_load((tmp_path / "machines.yaml").read_text(encoding="utf-8"))["machines"]["here"]
     fetching = estimate.fetched_gb * 1e9 / estimate_one.FETCH_BYTES_PER_SECOND / 60
     assert there["start_minutes"] + fetching == pytest.approx(estimate.startup_minutes)

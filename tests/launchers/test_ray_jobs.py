@@ -122,6 +122,29 @@ def test_a_lost_connection_is_told_and_taken_up_again(cluster, make_run):
     assert steps(run) == [1, 2, 3, 4, 5]
 
 
+def write_checkpoint(folder, step):
+    path = folder / "checkpoints" / "train" / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "watch.json").write_text('{"step": 1}', encoding="utf-8")
+    (folder / "plan.yaml").write_text("method", encoding="utf-8")
+
+
+@pytest.mark.parametrize(("there", "sent", "kept"), [(20, 10, 20), (10, 20, 20), (20, 0, 20), (0, 10, 10)])
+def test_of_what_lies_there_and_what_is_sent_the_one_that_is_further_counts(
+    tmp_path, monkeypatch, there, sent, kept
+):
+    for folder, step in ((tmp_path / "there", there), (tmp_path / "work" / "run", sent)):
+        folder.mkdir(parents=True)
+        (folder / "plan.yaml").touch()
+        if step:
+            write_checkpoint(folder, step)
+    monkeypatch.chdir(tmp_path / "work")
+    ray_driver._unpack(tmp_path / "there")
+    found = [path.name for path in (tmp_path / "there" / "checkpoints" / "train").iterdir()]
+    assert found == [f"checkpoint-{kept}"]
+    assert not (tmp_path / "work" / "run").exists()
+
+
 def test_a_token_that_is_missing_or_wrong_is_a_sentence(cluster, make_run, monkeypatch, tmp_path):
     machine = launchers.find_machine("cluster")
     for token, message in (("wrong", ray_jobs.TOKEN_REFUSED), ("", ray_jobs.TOKEN_MISSING)):

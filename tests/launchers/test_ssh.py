@@ -2,6 +2,7 @@
 
 import stat
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from refusals import assert_message
 
 from studio import launchers, runs
 from studio.errors import StudioError
-from studio.launchers import consent, find_machine, follower, record, ssh
+from studio.launchers import bundle, consent, find_machine, follower, record, ssh
 from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, LauncherRefused
 from studio.storage import read_json
@@ -89,6 +90,88 @@ def test_a_worker_that_does_not_stop_is_ended(quick_box, make_run, monkeypatch):
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_worker_that_stops_slowly_as_it_said_is_not_ended(quick_box, make_run, monkeypatch):
+    monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
+    run = make_run()
+    quick_box.behave("slow")
+    assert stop_once_trained(run) == []
+    assert runs.status(run).state == "stopped"
+    assert runs.is_usable(run), "what it learned came back"
+
+
+def test_a_stop_while_a_run_is_sent_starts_no_worker_and_leaves_nothing(quick_box, make_run, monkeypatch):
+    run, write_run = make_run(), bundle.write_run
+
+    def write_and_stop(*arguments):
+        launcher.stop(run)
+        write_run(*arguments)
+
+    monkeypatch.setattr(bundle, "write_run", write_and_stop)
+    follower.follow(run.id)
+    assert runs.status(run).state == "stopped"
+    assert "nohup" not in quick_box.calls
+    assert not quick_box.run_folder(run).exists()
+    assert not record.read(run).has_left
+
+
+def cut_once(monkeypatch, step):
+    """The connection breaks off once, after `step(folder)`; returns how often the result was fetched."""
+    fetch, folders = ssh.SshLauncher.fetch, []
+
+    def fetch_or_break(launched, job, folder, *rest):
+        folders.append(folder)
+        if len(folders) == 1:
+            folder.mkdir(parents=True, exist_ok=True)
+            step(folder)
+            raise ConnectionLost(ssh.UNREACHABLE, ssh.CONNECT_ONCE, machine="box", why="cut", address="x")
+        fetch(launched, job, folder, *rest)
+
+    monkeypatch.setattr(ssh.SshLauncher, "fetch", fetch_or_break)
+    return folders
+
+
+def test_a_result_that_broke_off_on_its_way_is_fetched_to_its_end(quick_box, make_run, monkeypatch):
+    monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
+    folders = cut_once(monkeypatch, lambda folder: (folder / "status.json").write_text("{}"))
+    run = make_run()
+    follower.follow(run.id)
+    assert len(folders) == 2
+    assert runs.status(run).state == "done"
+    assert runs.is_usable(run)
+
+
+def test_one_that_is_done_without_a_result_is_not_done(quick_box, make_run):
+    run = make_run()
+    quick_box.behave("bare")
+    follower.follow(run.id)
+    assert runs.status(run).state == "failed"
+    assert runs.status(run).message == follower.NO_RESULT.format(machine="box")
+    quick_box.behave("")
+    assert resume(run)[0] == "done"
+
+
+def test_what_could_not_be_deleted_is_said_and_deleted_when_the_page_starts(quick_box, make_run, monkeypatch):
+    def refuse(launched, job):
+        raise ConnectionLost(ssh.UNREACHABLE, ssh.CONNECT_ONCE, machine="box", why="cut", address="x")
+
+    run = make_run()
+    with monkeypatch.context() as patched:
+        patched.setattr(ssh.SshLauncher, "remove", refuse)
+        follower.follow(run.id)
+    assert runs.status(run).state == "done"
+    assert runs.status(run).message.text == follower.NOT_REMOVED.text
+    assert quick_box.run_folder(run).exists()
+    launchers.discard_again()
+    assert not quick_box.run_folder(run).exists()
+    assert not record.read(run).has_left
+
+
+def test_a_cap_that_was_reached_there_counts_anew(quick_box, make_run):
+    run = make_run()
+    follower.follow(run.id)
+    assert not (run.folder / "use.json").exists()
+
+
 def test_a_worker_that_dies_leaves_a_run_that_goes_on(quick_box, make_run):
     run = make_run()
     quick_box.behave("dies")
@@ -134,6 +217,51 @@ def test_a_follower_that_was_killed_finds_its_run_again(quick_box, make_run):
     wait_for(lambda: runs.status(run).state == "stopped")
     assert steps(run) == [1, 2, 3, 4, 5]
     assert quick_box.calls.count("nohup") == 1, "nothing was started twice"
+
+
+def test_a_stop_that_nobody_passed_on_is_kept_for_the_next_follower(quick_box, make_run):
+    run = make_run()
+    quick_box.behave("waits")
+    launcher.start(run)
+    wait_for(lambda: len(steps(run)) == 5)
+    runs.worker_process(run).kill()
+    wait_for(lambda: not runs.is_alive(run))
+    launcher.stop(run)
+    runs.set_status(run, "failed", "train", message=follower.STILL_THERE)  # as when a machine is given up
+    launchers.follow_again()
+    wait_for(lambda: runs.status(run).state == "stopped")
+    assert runs.is_usable(run)
+
+
+def test_runs_that_cannot_be_followed_keep_the_page_from_nothing(quick_box, make_run, monkeypatch):
+    run = make_run()
+    Record(agreed=True, job={"pid": 1, "run": run.id}).write(run)
+    runs.set_status(run, "failed")
+
+    def refuse(plan):
+        raise StudioError(follower.GONE, follower.STILL_THERE, machine="box")
+
+    monkeypatch.setattr(launcher.before_start, "require_here", refuse)
+    launchers.follow_again()
+    assert runs.status(run).state == "failed"
+
+
+def test_a_silent_machine_is_given_up_after_a_day_of_failures(make_run, monkeypatch):
+    run, now = make_run(), [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None)
+    monkeypatch.setattr(follower, "time", clock)
+    one, error = (
+        follower._Follower(run, None, Record()),
+        ConnectionLost(follower.GONE, follower.STILL_THERE, machine="box"),
+    )
+    run.stop_file.touch()
+    now[0] += 2 * follower.MAX_SILENCE_SECONDS  # without a line, and without a failure
+    one._wait_for_machine(error)
+    now[0] += follower.MAX_SILENCE_SECONDS - 1
+    one._wait_for_machine(error)
+    now[0] += 2
+    with pytest.raises(StudioError):
+        one._wait_for_machine(error)
 
 
 @pytest.mark.parametrize(
