@@ -91,10 +91,12 @@ WORKER_ENV = {
     "PYTHONUNBUFFERED": "1",
     # What Apple's GPU cannot compute goes to the processor, instead of ending the run.
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
-    # One heap in large pages for all threads. glibc would give each its own, and a backward pass, which runs
-    # in another thread, would never use what the forward pass has freed
-    # (docs/estimator.md#fragmentation_share).
-    HEAP_VARIABLE: "glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1",
+    # One heap in large pages for all threads, without caches of small pieces. glibc would give each thread
+    # a heap of its own, and a backward pass, which runs in another thread, would never use what the forward
+    # pass has freed. A cache would keep the few bytes that aligning a tensor's block cuts off beside it, and
+    # a block that is freed would never again be whole (docs/methods.md#the-heap-on-a-cpu).
+    HEAP_VARIABLE: "glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1"
+    ":glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0",
 }
 
 

@@ -308,6 +308,35 @@ def test_the_threads_of_a_process_that_trains_share_one_heap(options, arguments,
     assert path.read_text().count("<heap nr=") == 1
 
 
+# Steps of tensors of many sizes, freed in another order; something small stays of each, as a training keeps
+# what it notes. Printed is what the process has grown by after the first step, and what a step holds (bytes).
+GROWTH_SCRIPT = """
+import random
+import psutil, torch
+chance, process, kept, held = random.Random(0), psutil.Process(), [], []
+sizes = [chance.randrange(200_000, 3_000_000) for _ in range(60)]
+for _ in range(12):
+    tensors = []
+    for size in sizes:
+        tensors.append(torch.ones(size // 4))
+        kept.append(torch.empty(8))
+    chance.shuffle(tensors)
+    while tensors:
+        tensors.pop()
+    held.append(process.memory_info().rss)
+print(held[-1] - held[0], sum(sizes))
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has these caches")
+def test_a_process_that_trains_finds_what_it_has_freed():
+    command = [sys.executable, "-c", GROWTH_SCRIPT]
+    output = subprocess.run(command, check=True, env=child_environment(WORKER), capture_output=True).stdout
+    growth, step_bytes = map(int, output.split())
+    assert growth < 0.8 * step_bytes, "with caches it is 1.3 of them"
+
+
 def test_a_heap_that_somebody_has_set_up_stays(monkeypatch):
     monkeypatch.setenv(processes.HEAP_VARIABLE, "glibc.malloc.arena_max=4")
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started anew"))
