@@ -326,8 +326,8 @@ def _format_time_left(status: Status, done: Progress, stretches: Mapping[str, fl
 
 def _format_status(status: Status, key: str, last_point: Mapping[str, Any], time_left: str, lang: str) -> str:
     """One line: what it does now, the time left, speed and memory."""
-    if status.cause == "cap" and status.message:
-        return status.message.render(lang)
+    if status.message and status.state in ("done", "stopped"):  # a cap, or what still lies elsewhere
+        return access.hide_others(status.message).render(lang)
     if status.state in runs.ENDED_STATES or key == "starting":
         return ""
     if key == "stalled":

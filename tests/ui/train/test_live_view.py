@@ -9,6 +9,7 @@ from studio import methods, runs
 from studio.data.quality import surface_rules
 from studio.estimate import history
 from studio.i18n import Message
+from studio.launchers import follower
 from studio.plan import REQUIRED_ROLES, Data, MethodChoice
 from studio.training import queue as run_queue
 from studio.training.stage_titles import STAGE_TITLES
@@ -54,6 +55,14 @@ def test_a_failure_is_told_in_the_visitors_language(make_plan):
     )
     assert live_view.poll([run.id, 0, "en"])["fault"] == "The disk is full. Free some space."
     assert live_view.poll([run.id, 0, "zh"])["fault"] == "磁盘已满。请腾出空间。"
+
+
+@pytest.mark.parametrize("state", ["done", "stopped"])
+def test_what_a_run_has_left_at_another_machine_is_said_when_it_has_ended(make_plan, state):
+    run = runs.create(make_plan())
+    left = follower.NOT_REMOVED.format(machine="box", why="cut")
+    runs.set_status(run, state, "after", message=left)
+    assert live_view.poll([run.id, 0, "en"])["line"] == left.render("en")
 
 
 def test_a_run_stopped_before_it_learned_does_not_say_that_it_kept_anything(make_plan):
