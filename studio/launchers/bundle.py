@@ -135,9 +135,11 @@ def read_end(folder: Path) -> runs.Status | None:
     return status if status.state in runs.ENDED_STATES else None
 
 
-def has_result(folder: Path) -> bool:
-    """Whether what came back holds what a run that is done has: its report and its model."""
-    return (folder / "report.json").is_file() and (folder / "model").is_dir()
+def is_whole(folder: Path) -> bool:
+    """Whether what came back is that of the run's end, where it is done with report and model."""
+    end = read_end(folder)
+    has_result = (folder / "report.json").is_file() and (folder / "model").is_dir()
+    return end is not None and (end.state != "done" or has_result)
 
 
 def take_result(run: Run, folder: Path, machine: str) -> None:

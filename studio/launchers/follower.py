@@ -36,7 +36,7 @@ POLL_SECONDS = 0.5
 RETRYING = Message("{why} The training may go on there. Trying again since {seconds:.0f} s.")
 GONE = Message("The training at “{machine}” ended without a word: someone ended it, or it ran out of memory.")
 RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it has one.")
-NO_RESULT = Message("The training at “{machine}” has ended well, but left no model or no report there.")
+NO_RESULT = Message("The training at “{machine}” has ended well, but its result is not there.")
 NOT_REMOVED = Message(
     "The result is here. What lies at “{machine}” could not be deleted: {why} It is tried again when the "
     "page starts, and when the run is deleted."
@@ -193,7 +193,7 @@ class _Follower:
         self._fetch(folder)
         # A log may break off before its last line: the folder knows how the run has ended.
         self.final = self.final or bundle.read_end(folder)
-        if self.final and self.final.state == "done" and not bundle.has_result(folder):
+        if self.final and self.final.state != "failed" and not bundle.is_whole(folder):
             message = NO_RESULT.format(machine=self.record.machine)
             self.final = replace(self.final, state="failed", message=message, hint=RESUME_THERE)
         bundle.take_result(self.run, folder, self.record.machine)

@@ -140,9 +140,10 @@ def test_a_result_that_broke_off_on_its_way_is_fetched_to_its_end(quick_box, mak
     assert runs.is_usable(run)
 
 
-def test_one_that_is_done_without_a_result_is_not_done(quick_box, make_run):
+@pytest.mark.parametrize("mode", ["bare", "lost"])
+def test_one_that_is_done_without_a_result_is_not_done(quick_box, make_run, mode):
     run = make_run()
-    quick_box.behave("bare")
+    quick_box.behave(mode)
     follower.follow(run.id)
     assert runs.status(run).state == "failed"
     assert runs.status(run).message == follower.NO_RESULT.format(machine="box")
