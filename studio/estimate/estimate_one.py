@@ -9,8 +9,8 @@ from studio.estimate.analytic import formula, several_cards
 from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import time as time_model
 from studio.estimate.analytic.formula import AttachedModel
-from studio.estimate.machines import catalogue, rates
-from studio.estimate.machines.catalogue import Machine
+from studio.estimate.machines import catalogue, hardware, rates
+from studio.estimate.machines.catalogue import LOCAL_ID, Machine
 from studio.estimate.machines.rates import Rates
 from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import OpCounts, total
@@ -25,6 +25,7 @@ from studio.estimate.types import (
 )
 from studio.i18n import Message
 from studio.methods.several_cards import METHODS as SEVERAL_CARDS_METHODS
+from studio.methods.several_cards import OFFLOADS_ON_ONE_GPU
 from studio.methods.spec import Method, Settings
 from studio.methods.workload import MicroBatch, Phase, Workload
 from studio.models import device
@@ -173,7 +174,7 @@ def _estimate_run(
     peaks = [(phase, total(pieces)) for phase, pieces in phases]
     parts, releasable_bytes = memory_model.peak_memory(run, peaks, machine, machine_rates)
     result_bytes = memory_model.disk_bytes(run, machine)
-    if offloaded_bytes and machine.usable_bytes - sum(parts.values()) > offloaded_bytes:
+    if offloaded_bytes and _main_memory_left(machine, parts) > offloaded_bytes:
         # After the first pass the system has the files in memory that nothing else takes.
         machine_rates = replace(machine_rates, disk_read=max(machine_rates.disk_read, rates.CACHED_READ_RATE))
     phase_seconds = time_model.phase_seconds(
@@ -198,6 +199,8 @@ def _estimate_run(
         fits, why_not = "no", NEEDS_BF16
     if machine.lacks_bf16:
         fits, why_not = "no", device.NO_NATIVE_BF16
+    if run.cards > 1 and run.workload.training.disk_offload:
+        fits, why_not = "no", OFFLOADS_ON_ONE_GPU
     if run.cards > 1 and run.method.name not in SEVERAL_CARDS_METHODS:
         fits, why_not = "no", ONE_GPU_ALONE
     return Estimate(
@@ -228,6 +231,13 @@ def _estimate_run(
         gradient_accumulation_steps=run.workload.training.accumulation_steps,
         packs_texts=run.workload.packs_texts,
     )
+
+
+def _main_memory_left(machine: Machine, parts: Mapping[str, float]) -> float:
+    """Return the main memory that a run leaves (bytes); of a GPU elsewhere nobody knows any."""
+    if machine.device_type != "cuda":
+        return machine.usable_bytes - sum(parts.values())
+    return hardware.free_memory() if machine.id == LOCAL_ID else 0.0
 
 
 def _range_of_minutes(
@@ -344,14 +354,22 @@ def _build_count_pass(
     gradient_checkpointing = memory_model.is_checkpointing_gradients(run, machine)
     models: dict[str, AttachedModel] = {}
     untraced_phases: list[Phase] = []
-    sent_bytes = 0.0
-    if run.cards > 1:
-        collected_bytes = memory_model.bytes_per_collected_parameter(machine)
-        sent_bytes = several_cards.sent_bytes(run, collected_bytes)
+    sent_bytes = memory_model.sent_bytes(run, machine) if run.cards > 1 else 0.0
+    n_held = several_cards.count_held_gradients(run)
 
     def count_pass(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
         counts = count_alone(phase, micro_batch)
-        return replace(counts, sent=sent_bytes) if sent_bytes and phase.with_gradients else counts
+        if not phase.with_gradients or not (n_held or sent_bytes):
+            return counts
+        held = formula.held_gradient_parts(attach(phase), phase, micro_batch, gradient_checkpointing, n_held)
+        parts = {name: counts.parts.get(name, 0.0) + held.get(name, 0.0) for name in {**counts.parts, **held}}
+        return replace(counts, sent=sent_bytes, parts=parts, peak=counts.peak + sum(held.values()))
+
+    def attach(phase: Phase) -> AttachedModel:
+        if phase.method not in models:
+            attached = run.attach(methods.get(phase.method)) if phase.method else run
+            models[phase.method] = memory_model.attach_model(attached, machine)
+        return models[phase.method]
 
     def count_alone(phase: Phase, micro_batch: MicroBatch) -> OpCounts:
         counts = traced_counts(run, phase, micro_batch) if traced_counts else None
@@ -360,10 +378,7 @@ def _build_count_pass(
         # Single tokens of a generation are never traced.
         if micro_batch in phase.micro_batches:
             untraced_phases.append(phase)
-        if phase.method not in models:
-            attached = run.attach(methods.get(phase.method)) if phase.method else run
-            models[phase.method] = memory_model.attach_model(attached, machine)
-        return formula.count_pass(models[phase.method], phase, micro_batch, gradient_checkpointing)
+        return formula.count_pass(attach(phase), phase, micro_batch, gradient_checkpointing)
 
     return count_pass, untraced_phases
 

@@ -304,7 +304,7 @@ def _offload(start: _Variant, workload: Workload) -> Iterator[_Variant]:
     context = start.context
     method, current = methods.get(context.plan.method.name), _estimate(context)
     can_change = method.supports_disk_offload(context.settings_of(method), workload.shape)
-    if not current or not can_change or workload.training.disk_offload:
+    if not current or not can_change or workload.training.disk_offload or context.plan_machine.cards > 1:
         return
     estimate = _estimate(context.with_training(disk_offload=True))
     label = DISK_OFFLOAD.format(factor=all_methods.describe_slowdown(estimate, current))

@@ -54,6 +54,7 @@ DISK_OFFLOAD_EXPERTS = Message(
     "does not go with a mixture of experts, whose files hold experts in another form than the model; set it"
     " to false"
 )
+DISK_OFFLOAD_GPUS = Message("goes with one GPU alone; set num_gpus to 1, or it to false")
 PADDING_NEEDED = Message(
     "does not go with classifying, with virtual tokens (prefix, prompt tuning), or with a model whose state"
     " runs on along a row; leave it out"
@@ -131,6 +132,8 @@ def _find_disk_offload_problems(
     is_asked = isinstance(training, Mapping) and training.get("disk_offload") is True
     if is_asked and shape and shape.experts.count:
         return [Problem("training.disk_offload", DISK_OFFLOAD_EXPERTS)]
+    if is_asked and isinstance(num_gpus := training.get("num_gpus"), int) and num_gpus > 1:
+        return [Problem("training.disk_offload", DISK_OFFLOAD_GPUS)]
     if not is_asked or method.supports_disk_offload(settings, shape):
         return []
     names = [other.name for other in METHODS if other.supports_disk_offload(other.resolve_settings({}), None)]

@@ -13,6 +13,8 @@ METHODS = ("full", "lora", "qlora", "peft", "adapter", "prefix")
 # model whose weights one GPU holds is small.
 SHARDED_METHODS = ("full",)
 ONE_GPU_ALONE = Message("“{method}” trains on one GPU alone, and “{name}” would train on {count}.")
+OFFLOADS_ON_ONE_GPU = Message("Weights are read from the disk (disk_offload) on one GPU alone.")
+CHOOSE_WHERE_WEIGHTS_LIE = Message("Set training.disk_offload to false, or train on one GPU.")
 CHOOSE_ONE = Message(
     "Choose LoRA or full fine-tuning, or one GPU: training.num_gpus: 1, or a machine with cards: 1."
 )
@@ -22,13 +24,16 @@ def require_possible(plan: Plan, n_cards: int) -> None:
     """Check before the start that so many GPUs can train a plan together.
 
     Raises:
-        NotPossible: The method cannot, or its batch cannot be shared out evenly.
+        NotPossible: The method cannot, its weights stay on the disk, or its batch cannot be shared out
+            evenly.
     """
     if n_cards == 1:
         return
     method = plan.method.name
     if not is_possible(method, plan.method.settings):
         raise NotPossible(ONE_GPU_ALONE, CHOOSE_ONE, method=method, name=plan.name, count=n_cards)
+    if plan.training.disk_offload:
+        raise NotPossible(OFFLOADS_ON_ONE_GPU, CHOOSE_WHERE_WEIGHTS_LIE)
     if plan.training.batch_size:
         ranks.share_batch(plan.training.batch_size, plan.training.accumulation_steps, n_cards)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 DeviceType = Literal["cuda", "mps", "cpu"]
+AutocastName = Literal["bfloat16", "float16", ""]
 # The variable of the environment that names the device, whatever else there is.
 DEVICE_VARIABLE = "STUDIO_DEVICE"
 UNKNOWN_DEVICE = Message("STUDIO_DEVICE is “{name}”, and there is no such kind of device.")
@@ -114,6 +115,22 @@ def can_train_in_bf16() -> bool:
     return has_native_bf16() and requested_precision() != "float32"
 
 
+def choose_autocast(precision: Precision, kind: DeviceType, has_bf16: bool, has_fp16: bool) -> AutocastName:
+    """The 16-bit format in which passes compute; empty for 32 bits.
+
+    Args:
+        precision: What is asked for.
+        kind: Where they compute: a processor does so in bfloat16 when asked to, however slowly.
+        has_bf16: Whether a GPU computes in bfloat16, or a processor is faster in it.
+        has_fp16: Whether a GPU multiplies float16 matrices in tensor cores.
+    """
+    if precision == "float32":
+        return ""
+    if has_bf16 or (precision == "bfloat16" and kind == "cpu"):
+        return "bfloat16"
+    return "float16" if has_fp16 else ""
+
+
 def autocast_dtype() -> "torch.dtype | None":
     """The 16-bit format in which a training's passes compute; None where they compute in 32 bits.
 
@@ -124,18 +141,15 @@ def autocast_dtype() -> "torch.dtype | None":
         NotPossible: bfloat16 was asked for, and the GPU lacks it.
     """
     torch, kind, precision = _import_torch(), device_type(), requested_precision()
-    if precision == "float32":
-        return None
     if kind == "cpu":
-        uses_bf16 = precision == "bfloat16" or cpu_precision.is_bf16_faster()
-        return torch.bfloat16 if uses_bf16 else None
-    if has_native_bf16():
-        return torch.bfloat16
-    if precision == "bfloat16":
+        has_bf16, has_fp16 = precision == "auto" and cpu_precision.is_bf16_faster(), False
+    else:
+        has_bf16 = has_native_bf16()
+        has_fp16 = kind == "cuda" and torch.cuda.get_device_capability() >= MIN_CAPABILITY["float16"]
+    if precision == "bfloat16" and kind != "cpu" and not has_bf16:
         raise NotPossible(NO_NATIVE_BF16, CHOOSE_PRECISION)
-    if kind == "cuda" and torch.cuda.get_device_capability() >= MIN_CAPABILITY["float16"]:
-        return torch.float16
-    return None
+    name = choose_autocast(precision, kind, has_bf16, has_fp16)
+    return getattr(torch, name) if name else None
 
 
 def autocast() -> AbstractContextManager[Any]:
@@ -172,19 +186,21 @@ def peak_memory_bytes() -> int | None:
     """The most GPU memory this process has held, with its context (bytes); None where the CPU computes."""
     kind, torch = device_type(), _import_torch()
     if kind == "cuda":
-        # Other programs may hold memory of the GPU too, so a context counts up to its usual size.
-        context_bytes = min(max(cuda_bytes_outside_allocator(), 0), MAX_CONTEXT_BYTES)
-        return int(torch.cuda.max_memory_reserved()) + context_bytes
+        return int(torch.cuda.max_memory_reserved()) + cuda_context_bytes()
     if kind == "mps":  # counts no peak
         return int(torch.mps.driver_allocated_memory())
     return None
 
 
-def cuda_bytes_outside_allocator() -> int:
-    """Bytes of the CUDA GPU that are taken, but not by torch's allocator: the context and other programs."""
+def cuda_context_bytes() -> int:
+    """Bytes that this process takes of the CUDA GPU beside torch's allocator.
+
+    Other programs may hold memory of the GPU too, so a context counts up to its usual size.
+    """
     cuda = _import_torch().cuda
     free_bytes, total_bytes = cuda.mem_get_info()
-    return int(total_bytes - free_bytes - cuda.memory_reserved())
+    outside_allocator = int(total_bytes - free_bytes - cuda.memory_reserved())
+    return min(max(outside_allocator, 0), MAX_CONTEXT_BYTES)
 
 
 def synchronize() -> None:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from estimate_cases import CPU, estimate, make_context, make_plan_for, make_run, shape_of
+from estimate_cases import CPU, H200, estimate, make_context, make_plan_for, make_run, shape_of
 
 from studio import methods
 from studio.estimate import all_methods, estimate_one, fitting_changes
 from studio.estimate.analytic import memory as memory_model
-from studio.estimate.machines import disk, rates
+from studio.estimate.machines import disk, hardware, rates
+from studio.estimate.machines.catalogue import LOCAL_ID
 
 MODEL = "smollm2-1.7b"
 
@@ -48,6 +49,16 @@ def test_files_that_fit_beside_the_run_are_read_from_memory():
     large = replace(CPU, usable_bytes=int(40e9))
     ratio = offloaded(machine=small, read_rate=1e7).minutes.likely / offloaded(machine=large).minutes.likely
     assert ratio > 3
+
+
+def test_beside_a_gpu_main_memory_holds_the_files_and_elsewhere_nobody_knows_of_any(monkeypatch):
+    """3.2 GB of blocks: 2 GB of main memory do not hold them, whatever the GPU has."""
+    here, minutes = replace(H200, id=LOCAL_ID), {}
+    for free_gb in (2, 64):
+        monkeypatch.setattr(hardware, "free_memory", lambda gb=free_gb: gb * 10**9)
+        minutes[free_gb] = offloaded(machine=here, read_rate=1e7).minutes.likely
+    assert minutes[2] > 3 * minutes[64]
+    assert offloaded(machine=H200, read_rate=1e7).minutes.likely == pytest.approx(minutes[2], rel=0.05)
 
 
 def test_it_is_offered_where_the_plan_does_not_fit_and_nowhere_else():

@@ -430,6 +430,20 @@ def test_a_listed_gpu_here_has_its_own_figures_and_its_free_memory(smi):
     assert machine.assumed == ()
 
 
+def test_a_run_that_a_gpu_does_not_show_yet_adds_no_memory_that_it_lacks(smi, monkeypatch):
+    """Of 80 GB 75 were free when they were last asked for; a run that began since then holds 45."""
+    smi("NVIDIA A100-SXM4-80GB, 81920, 76800, 8.0\n")
+    for held_gb, usable_mib in ((0, 76_800), (45, 81_920)):
+        monkeypatch.setattr(hardware, "reclaimable_bytes", lambda on_gpu, gb=held_gb: gb * 10**9)
+        assert catalogue.local_machine().usable_bytes == usable_mib * 2**20
+
+
+@pytest.mark.parametrize(("answer", "share"), [("97\n", 0.97), ("[N/A]\n", 0.0), ("", 0.0)])
+def test_how_busy_a_gpu_is_is_what_nvidia_smi_says(smi, answer, share):
+    smi(answer)
+    assert hardware.gpu_busy_share() == share
+
+
 @pytest.mark.parametrize(("chip", "tflops"), [("Apple M3 Max", 14), ("M9", 2.6)])
 def test_a_mac_counts_with_its_gpu_in_32_bits_and_an_unknown_chip_as_an_m1(chip, tflops, monkeypatch):
     monkeypatch.setattr(hardware, "apple_chip", lambda: chip)

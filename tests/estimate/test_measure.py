@@ -3,15 +3,18 @@
 import io
 import json
 import os
+from dataclasses import replace
 
 import pytest
+import torch
 
 from studio import runs
 from studio.errors import ModelUnavailable, NotPossible, StudioError
 from studio.estimate.benchmark import measure
-from studio.estimate.machines import catalogue, rates
+from studio.estimate.machines import catalogue, hardware, rates
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts
+from studio.models import device
 
 TINY = {
     "model_type": "llama",
@@ -154,6 +157,30 @@ def test_what_was_measured_while_others_took_the_core_is_not_kept(core_share, is
             list(measurement)
         assert refusal.value.message == measure.MACHINE_IS_BUSY.format(taken=1 - core_share)
     assert rates.load_rates(local).is_measured is is_kept
+
+
+def test_a_gpu_that_others_keep_busy_is_not_measured(monkeypatch):
+    here = replace(catalogue.load_machines()["hf-t4-small"], id=catalogue.LOCAL_ID)
+    for share in (0.97, 0.05):
+        monkeypatch.setattr(hardware, "gpu_busy_share", lambda share=share: share)
+        measurement = measure.measure_machine(TINY, False, here)
+        if share > 0.3:
+            with pytest.raises(NotPossible) as refusal:
+                next(measurement)
+            assert refusal.value.message == measure.GPU_IS_BUSY.format(share=share)
+        else:
+            assert next(measurement) == (0.0, None)
+            measurement.close()
+
+
+def test_what_other_programs_hold_of_a_gpu_is_no_part_of_a_run(monkeypatch):
+    """Of 16 GB a display and a Playground take 3; a context has at most 0.7, and they are not free anyway."""
+    from studio.estimate.benchmark import calibrate
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (13_000_000_000, 16_000_000_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 2_097_152)
+    monkeypatch.setattr(calibrate.torch, "zeros", lambda *_, **__: None)
+    assert calibrate._runtime_bytes("cuda") == device.MAX_CONTEXT_BYTES == 700_000_000
 
 
 def test_a_measurement_that_cannot_be_done_says_why(monkeypatch):

@@ -7,11 +7,14 @@ import pytest
 from estimate_cases import H200, LENGTHS, MACHINES, estimate, make_context, make_plan_for, make_run
 
 from studio import methods
+from studio.errors import NotPossible, Problem
 from studio.estimate import all_methods, estimate_one, limits
+from studio.estimate.analytic import memory as memory_model
 from studio.estimate.analytic import several_cards
 from studio.estimate.machines import catalogue, elsewhere, rates
 from studio.estimate.machines.rates import Rates
 from studio.estimate.op_counts import OpCounts
+from studio.methods import several_cards as methods_several_cards
 from studio.plan import MethodChoice
 
 H100, EIGHT_H100 = MACHINES["runpod-h100-sxm"], MACHINES["runpod-h100-sxm-x8"]
@@ -104,14 +107,40 @@ def test_a_ring_sends_twice_all_but_one_share_of_the_gradients():
     """SmolLM2 135M with LoRA r=16 trains 4,884,480 numbers: 4 bytes each, 2 × 3/4 of them on four cards."""
     run = share(make_run("lora", gradient_accumulation_steps=1), 4)
     assert run.parameters.trainable == 4_884_480
-    assert several_cards.sent_bytes(run, 2) == 2 * 3 / 4 * 4 * 4_884_480
+    assert several_cards.sent_bytes(run, 2, 4) == 2 * 3 / 4 * 4 * 4_884_480
+    settings = {"weights_precision": "bfloat16"}
+    in_bf16 = share(make_run("full", settings=settings, gradient_accumulation_steps=1), 4)
+    assert memory_model.sent_bytes(in_bf16, H100) == 2 * 3 / 4 * 2 * 134_515_008
 
 
 def test_fsdp_collects_all_weights_twice_and_spreads_the_gradients():
     """134,515,008 numbers in 16 bits, there and back, and gradients in 32; 7/8 come from others."""
     run = several_cards.shard(share(make_run("full"), 8))
     assert run.parameters.total == 134_515_008
-    assert several_cards.sent_bytes(run, 2) == 7 / 8 * (2 * 2 + 4) * 134_515_008
+    assert memory_model.sent_bytes(run, H100) == 7 / 8 * (2 * 2 + 4) * 134_515_008
+
+
+@pytest.mark.parametrize(("cards", "n_micro_batches", "copies"), [(1, 1, 0), (1, 2, 1), (2, 2, 1), (2, 4, 2)])
+def test_gradients_that_have_added_up_and_those_in_buckets_are_there_while_texts_are_read(
+    cards, n_micro_batches, copies
+):
+    """Full fine-tuning of SmolLM2 135M has 538 MB of gradients; eight texts at once keep 3.5 GB."""
+    training = {"batch_size": 8 * n_micro_batches, "gradient_accumulation_steps": n_micro_batches}
+    run = share(make_run("full", **training, max_length=2048), cards)
+    parts = estimate_one.estimate_method(run, H200).parts
+    assert parts["activations"] > 3.5
+    assert parts.get("gradients", 0.0) == pytest.approx(copies * 4 * 134_515_008 / 1e9)
+
+
+def test_where_the_way_back_ends_with_more_than_a_text_keeps_only_what_lasts_is_added():
+    """Gradients are there once, whether they have added up or not; twice where they are also in buckets."""
+    run = make_run("full", batch_size=8, gradient_accumulation_steps=4, gradient_checkpointing=True)
+    gradients = [
+        estimate_one.estimate_method(share(variant, cards), H200).parts["gradients"]
+        for variant, cards in ((run, 1), (run, 2), (run, 4))
+    ]
+    once = 4 * 134_515_008 / 1e9
+    assert gradients == pytest.approx([once, 2 * once, once])
 
 
 def test_fsdp_holds_a_share_of_what_lasts_and_two_blocks_of_weights():
@@ -120,7 +149,9 @@ def test_fsdp_holds_a_share_of_what_lasts_and_two_blocks_of_weights():
     block = 2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536 + 2 * 576
     assert shape.blocks == 30 * block
     parts = several_cards.shard_parts({"model": 80.0, "gradients": 8.0, "activations": 5.0}, run, 2)
-    assert (parts["model"], parts["gradients"], parts["activations"]) == (10.0, 1.0, 5.0)
+    assert (parts["model"], parts["gradients"], parts["activations"]) == (10.0, 8.0, 5.0), (
+        "of gradients 8 each"
+    )
     # Two blocks, the table of 49,152 words of 576 numbers, and the gradients of a block: 2 bytes each.
     assert parts["collected"] == 2 * (2 * block + 49_152 * 576) + 2 * block
 
@@ -143,6 +174,7 @@ def test_weights_are_spread_only_where_one_card_cannot_hold_the_run():
     # In 32 bits, where one card would hold it in 16.
     assert spread.parts["model"] == pytest.approx(2 * on_eight.parts["model"] / 4)
     assert spread.parts["optimiser"] == pytest.approx(8 * spread.total / 4 / 1e9)
+    assert spread.parts["gradients"] == pytest.approx(4 * spread.total / 4 / 1e9)
     assert spread.parts["collected"] > 0
 
 
@@ -248,3 +280,18 @@ def test_more_gpus_of_a_kind_are_compared_by_time_and_money():
     for comparison in comparisons:
         is_worth_it = comparison.cost_factor <= 1.5 and comparison.speedup >= 1.3
         assert comparison.is_worth_it == is_worth_it
+
+
+def test_weights_on_the_disk_and_several_gpus_are_refused_wherever_they_meet(make_plan):
+    """DDP would write into places that stand for weights which are on the disk."""
+    plan = make_plan("lora", "chat", disk_offload=True, batch_size=4)
+    methods_several_cards.require_possible(plan, 1)
+    with pytest.raises(NotPossible, match=r"disk_offload\) on one GPU alone\. Set training\.disk_offload to"):
+        methods_several_cards.require_possible(plan, 2)
+    raw = plan.model_dump()
+    assert methods.find_plan_problems(raw) == []
+    raw["training"]["num_gpus"] = 2
+    assert methods.find_plan_problems(raw) == [Problem("training.disk_offload", methods.DISK_OFFLOAD_GPUS)]
+    elsewhere_plan = make_plan_for("smollm2-1.7b", disk_offload=True)
+    estimates = all_methods.estimate_all_methods(make_context(elsewhere_plan, FOUR_L40S), "lora")
+    assert estimates["lora"].why_not == methods_several_cards.OFFLOADS_ON_ONE_GPU

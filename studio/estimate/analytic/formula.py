@@ -252,6 +252,28 @@ def count_pass(
     return counts
 
 
+def held_gradient_parts(
+    model: AttachedModel, phase: Phase, micro_batch: MicroBatch, gradient_checkpointing: bool, copies: int
+) -> dict[str, float]:
+    """Return what a micro batch needs more (bytes) where gradients are there all the while, by part.
+
+    Args:
+        model: The model with its method.
+        phase: The phase, which has gradients.
+        micro_batch: The texts.
+        gradient_checkpointing: As for `count_pass`.
+        copies: How often all gradients are held before the way back begins.
+    """
+    single_pass = _Pass(model, phase, micro_batch)
+    saved_bytes = single_pass.checkpointed_bytes() if gradient_checkpointing else single_pass.saved_bytes()
+    at_end, at_loss = single_pass.moments_with_gradients(saved_bytes)
+    if not copies or sum(at_loss.values()) > sum(at_end.values()):
+        return {"gradients": copies * at_end["gradients"]}
+    # The end has one of them already; with it the loss may need the most.
+    kept_more = max(0.0, sum(at_loss.values()) - at_end["passing"])
+    return {"gradients": (copies - 1) * at_end["gradients"], "activations": kept_more}
+
+
 class _Pass:
     """One pass of a micro batch, with the quantities that the formulas share."""
 
@@ -501,30 +523,31 @@ class _Pass:
         return max(moments, key=sum)
 
     def peak_parts(self, saved_bytes: float) -> dict[str, float]:
-        """Return the parts (bytes) of the moment with the most memory.
-
-        With gradients that is the loss, when everything is kept, scores of a chunk of positions exist, and
-        the gradient of a trained head is added up; or the end of the backward pass, when all gradients are
-        there.
-        """
+        """Return the parts (bytes) of the moment with the most memory."""
         shape = self.model.shape
-        scores, head_gradient_bytes = self._loss_bytes()
-        trained_bytes = self.model.trained_bytes
-        gradient_bytes = 0.0
-        if self.phase.with_gradients:
-            gradient_bytes = trained_bytes * self.model.trainable_params / self.model.shards
-        if not gradient_bytes:
+        if not (self.phase.with_gradients and self.model.trainable_params):
+            scores, _ = self._loss_bytes()
             cache_width = shape.layers * shape.kv_cache_width if self.phase.new_tokens else 0
             numbers_per_token = TRANSIENT_WIDTHS * (self.widths + self.expert_widths) + cache_width
             transient_bytes = self.model.bytes_per_value * self.tokens * numbers_per_token
             return {"passing": transient_bytes, "scores": scores}
+        return max(self.moments_with_gradients(saved_bytes), key=lambda parts: sum(parts.values()))
+
+    def moments_with_gradients(self, saved_bytes: float) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the parts (bytes) of the two moments one of which needs the most memory.
+
+        That is the end of the backward pass, when all gradients are there; or the loss, when everything is
+        kept, scores of a chunk of positions exist, and the gradient of a trained head is added up.
+        """
+        shape, trained_bytes = self.model.shape, self.model.trained_bytes
+        scores, head_gradient_bytes = self._loss_bytes()
         # A tied embedding that is trained gets gradients as a table and as a head.
         tied_gradient_bytes = 0.0
         if self.model.is_head_trained and shape.tied:
             tied_gradient_bytes = 2.0 * trained_bytes * shape.vocabulary * shape.hidden
-        if saved_bytes + scores + head_gradient_bytes > gradient_bytes + tied_gradient_bytes:
-            return {"activations": saved_bytes + head_gradient_bytes, "scores": scores}
-        return {"gradients": gradient_bytes, "passing": tied_gradient_bytes}
+        gradient_bytes = trained_bytes * self.model.trainable_params / self.model.shards
+        at_end = {"gradients": gradient_bytes, "passing": tied_gradient_bytes}
+        return at_end, {"activations": saved_bytes + head_gradient_bytes, "scores": scores}
 
 
 def _stops_backward(profile: CostProfile) -> bool:

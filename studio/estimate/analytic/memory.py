@@ -69,6 +69,12 @@ def bytes_per_trained_parameter(run: MethodRun, machine: Machine) -> int:
     return 2 if trains_in_bf16(run, machine) else 4
 
 
+def sent_bytes(run: MethodRun, machine: Machine) -> float:
+    """Return what each of several cards sends for a micro batch (bytes)."""
+    gradient_bytes = bytes_per_trained_parameter(run, machine)
+    return several_cards.sent_bytes(run, bytes_per_collected_parameter(machine), gradient_bytes)
+
+
 def attach_model(run: MethodRun, machine: Machine) -> AttachedModel:
     """Return a run's model with its method attached, as the closed form takes it on a machine.
 

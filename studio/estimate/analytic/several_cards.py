@@ -14,8 +14,6 @@ from studio.estimate.types import Estimate
 from studio.i18n import Message
 from studio.methods.several_cards import SHARDED_METHODS
 
-# Bytes of a gradient when it is sent, in 32 bits; weights are collected in the format that passes compute in.
-GRADIENT_BYTES = 4.0
 # Blocks that are collected at once under FSDP: the one that runs, and the next one meanwhile.
 COLLECTED_BLOCKS = 2
 # What is spread evenly over the cards under FSDP.
@@ -87,11 +85,15 @@ def shard_parts(parts: dict[str, float], run: MethodRun, weight_bytes: float) ->
     """Return what one card holds under FSDP.
 
     Args:
-        parts: What it would hold alone (bytes), by the names in MEMORY_PARTS.
+        parts: What it would hold alone (bytes), by the names in MEMORY_PARTS; of gradients its share, with
+            which a pass is counted.
         run: The run, with its number of cards.
         weight_bytes: Bytes of a weight as it is collected.
     """
-    sharded = {name: size / run.cards if name in SHARDED_PARTS else size for name, size in parts.items()}
+    sharded = {
+        name: size / run.cards if name in SHARDED_PARTS and name != "gradients" else size
+        for name, size in parts.items()
+    }
     sharded["collected"] = collected_bytes(run, weight_bytes)
     return sharded
 
@@ -105,7 +107,17 @@ def collected_bytes(run: MethodRun, weight_bytes: float) -> float:
     return weight_bytes * (COLLECTED_BLOCKS * block_params + table_params) + gradient_bytes
 
 
-def sent_bytes(run: MethodRun, weight_bytes: float) -> float:
+def count_held_gradients(run: MethodRun) -> int:
+    """Return how often a card holds all of its gradients before a micro batch's way back begins.
+
+    Once where micro batches before it have added up; and once more in the buckets that DDP sends, in which
+    gradients lie where nothing has added up (gradient_as_bucket_view).
+    """
+    adds_up = run.card_workload.training.accumulation_steps > 1
+    return int(adds_up) + int(run.cards > 1 and not run.is_sharded)
+
+
+def sent_bytes(run: MethodRun, weight_bytes: float, gradient_bytes: float) -> float:
     """Return what a card sends for each micro batch (bytes), by the ring that NCCL uses.
 
     A sum over n cards sends 2 (n - 1) / n of it, collecting what is spread out (n - 1) / n. DDP sums
@@ -115,9 +127,10 @@ def sent_bytes(run: MethodRun, weight_bytes: float) -> float:
     Args:
         run: The run, with its number of cards.
         weight_bytes: Bytes of a weight as it is collected.
+        gradient_bytes: Bytes of a gradient.
     """
     share = (run.cards - 1) / run.cards
-    gradient_bytes = GRADIENT_BYTES * run.parameters.trainable
+    all_gradients = gradient_bytes * run.parameters.trainable
     if run.is_sharded:
-        return share * (2 * weight_bytes * run.parameters.total + gradient_bytes)
-    return 2 * share * gradient_bytes / run.card_workload.training.accumulation_steps
+        return share * (2 * weight_bytes * run.parameters.total + all_gradients)
+    return 2 * share * all_gradients / run.card_workload.training.accumulation_steps

@@ -32,7 +32,7 @@ from studio.models import cpu_attention, load
 from studio.models.device import (
     autocast,
     autocast_dtype,
-    cuda_bytes_outside_allocator,
+    cuda_context_bytes,
     device_type,
     synchronize,
     torch_device,
@@ -372,7 +372,7 @@ def _runtime_bytes(device: str) -> float:
 
     if device == "cuda":
         torch.zeros(1, device="cuda")
-        return float(cuda_bytes_outside_allocator())
+        return float(cuda_context_bytes())
     return float(hardware.peak_resident_bytes())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from studio import processes, runs
 from studio.errors import NotPossible, StudioError
-from studio.estimate.machines import rates
+from studio.estimate.machines import hardware, rates
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.machines.rates import Rates
 from studio.i18n import Message
@@ -36,6 +36,10 @@ RUN_STARTED_MEANWHILE = Message(
 MACHINE_IS_BUSY = Message(
     "Other programs took {taken:.0%} of a core meanwhile, so the speeds came out too low; they were not kept."
 )
+GPU_IS_BUSY = Message(
+    "Other programs keep the GPU busy for {share:.0%} of the time, and beside them the speeds would come out"
+    " too low."
+)
 MEASURE_AFTER_RUN = Message("Measure again when it has ended.")
 CLOSE_OTHER_PROGRAMS = Message("Close other programs and measure again.")
 
@@ -59,6 +63,9 @@ def measure_machine(
         StudioError: If the measurement ends without a result.
     """
     _raise_if_training(RUN_IN_PROGRESS)
+    busy_share = hardware.gpu_busy_share() if machine.device_type == "cuda" else 0.0
+    if busy_share > 1 - MIN_CORE_SHARE:
+        raise NotPossible(GPU_IS_BUSY, CLOSE_OTHER_PROGRAMS, share=busy_share)
     request = {
         "config": dict(config),
         "encoder": is_encoder,

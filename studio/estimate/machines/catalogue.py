@@ -254,19 +254,12 @@ class Machine:
         return "cuda" if self.device_type == "cuda" else "cpu"
 
     @property
-    def autocast_dtype(self) -> Literal["bfloat16", "float16", ""]:
-        """The 16-bit format in which passes compute there, empty where they compute in 32 bits.
-
-        This is what studio.models.device.autocast_dtype chooses.
-        """
-        if self.precision == "float32":
-            return ""
-        if self.bf16 or (self.precision == "bfloat16" and not self.is_gpu):
-            return "bfloat16"
-        return "float16" if self.fp16 else ""
+    def autocast_dtype(self) -> device.AutocastName:
+        """The 16-bit format in which passes compute there, empty where they compute in 32 bits."""
+        return device.choose_autocast(self.precision, self.device_type, self.bf16, self.fp16)
 
     @property
-    def weights_dtype(self) -> Literal["bfloat16", "float16", ""]:
+    def weights_dtype(self) -> device.AutocastName:
         """The 16-bit format in which frozen weights are held there, empty for 32 bits.
 
         This is what studio.models.device.weights_dtype chooses.
@@ -355,6 +348,9 @@ def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
     # What is free was measured, so the memory rests on no rule.
     assumed = tuple(dict.fromkeys(field for field in machine.assumed if field != "usable_bytes"))
     usable_bytes = max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0)
+    if gpu:
+        # What is free may have been asked before an active run took its part.
+        usable_bytes = min(usable_bytes, gpu.total_bytes)
     machine = machine.with_precision(cpu_precision.requested_precision())
     return dataclasses.replace(machine, usable_bytes=usable_bytes, assumed=assumed)
 

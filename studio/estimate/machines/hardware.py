@@ -19,7 +19,9 @@ from studio.runs import Run
 
 # Where the limits of a container are read, and which cgroups this process is in.
 CGROUP, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+NVIDIA_SMI_USE_QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
+MIB = 2**20
 # Of the free memory this much is left to the system and the page; a run is limited to the remainder (bytes).
 RESERVED_BYTES = 1_000_000_000
 # A short program of calls, as a GPU's host runs them, and its seconds on the Xeon of the bench.
@@ -32,9 +34,10 @@ SMI_CACHE_SECONDS, SMI_TIMEOUT_SECONDS = 30.0, 5.0
 
 
 class Gpu(NamedTuple):
-    """A GPU as nvidia-smi reports it: its free memory in bytes, its compute capability such as (7, 5)."""
+    """A GPU as nvidia-smi reports it: its memory in bytes, its compute capability such as (7, 5)."""
 
     name: str
+    total_bytes: int
     free_bytes: int
     compute_capability: tuple[int, ...]
 
@@ -45,6 +48,20 @@ def query_gpu() -> Gpu | None:
         return None
     visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     return _query_nvidia_smi(visible_devices, int(time.monotonic() / SMI_CACHE_SECONDS))
+
+
+def gpu_busy_share() -> float:
+    """Return the share of the last moments in which the first NVIDIA GPU computed; 0 where nobody knows."""
+    program = shutil.which("nvidia-smi")
+    visible_device = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
+    if program is None:
+        return 0.0
+    command = [program, *NVIDIA_SMI_USE_QUERY, f"--id={visible_device}"]
+    try:
+        result = processes.run_program(command, timeout=SMI_TIMEOUT_SECONDS)
+        return int(result.stdout.splitlines()[0]) / 100
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return 0.0  # a share of a GPU (MIG) does not tell
 
 
 def count_gpus() -> int:
@@ -208,8 +225,9 @@ def _query_nvidia_smi(visible_devices: str | None, _period: int) -> Gpu | None:
             [program, *NVIDIA_SMI_QUERY, *device_args], timeout=SMI_TIMEOUT_SECONDS
         )
         result.check_returncode()
-        name, _total_mib, free_mib, capability = result.stdout.splitlines()[0].rsplit(",", 3)
-        return Gpu(name.strip(), int(free_mib) * 2**20, tuple(map(int, capability.split("."))))
+        name, total_mib, free_mib, capability = result.stdout.splitlines()[0].rsplit(",", 3)
+        total_bytes, free_bytes = int(total_mib) * MIB, int(free_mib) * MIB
+        return Gpu(name.strip(), total_bytes, free_bytes, tuple(map(int, capability.split("."))))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         # No driver, no answer, or memory that is shared with the CPU.
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import DistributedDataParallelKwargs
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.distributed.checkpoint import load_optimizer_distributed, save_optimizer_distributed
 from transformers.trainer import SCHEDULER_NAME
@@ -103,6 +104,14 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
         inputs.pop(N_TOKENS, None)
         with self.pass_context:
             return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
+        """Let gradients lie in the buckets that GPUs send each other: else each GPU would hold them twice."""
+        arguments: dict[str, Any] = super()._build_accelerator_args(**kwargs)
+        for handler in arguments["kwargs_handlers"]:
+            if isinstance(handler, DistributedDataParallelKwargs):
+                handler.gradient_as_bucket_view = True
+        return arguments
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Count the tokens that are no padding; transformers would wait for a GPU to have counted them."""

@@ -345,6 +345,19 @@ def test_from_a_billion_parameters_on_a_gpu_trains_in_bfloat16(precision, optimi
     assert supervised.trained_dtype(job.settings, small) is torch.float32
 
 
+def test_gradients_lie_in_the_buckets_that_gpus_send_each_other(make_job, monkeypatch):
+    handlers = []
+
+    def stop(trainer, **_):
+        handlers.append(trainer.accelerator.ddp_handler)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervised._LengthGroupedTrainer, "train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        methods.get("lora").train(make_job("lora", "chat", rows=4))
+    assert handlers[0].gradient_as_bucket_view is True
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("auto", torch.bfloat16), ("float32", torch.float32)])
 def test_a_plan_in_32_bits_holds_its_weights_in_them_however_many_there_are(precision, dtype, monkeypatch):
     monkeypatch.delenv("STUDIO_PRECISION")
