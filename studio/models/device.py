@@ -141,6 +141,8 @@ def autocast_dtype() -> "torch.dtype | None":
         NotPossible: bfloat16 was asked for, and the GPU lacks it.
     """
     torch, kind, precision = _import_torch(), device_type(), requested_precision()
+    if precision == "float32":
+        return None  # nothing has to be asked or measured
     if kind == "cpu":
         has_bf16, has_fp16 = precision == "auto" and cpu_precision.is_bf16_faster(), False
     else:
