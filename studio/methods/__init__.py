@@ -132,7 +132,8 @@ def _find_disk_offload_problems(
     is_asked = isinstance(training, Mapping) and training.get("disk_offload") is True
     if is_asked and shape and shape.experts.count:
         return [Problem("training.disk_offload", DISK_OFFLOAD_EXPERTS)]
-    if is_asked and isinstance(num_gpus := training.get("num_gpus"), int) and num_gpus > 1:
+    num_gpus = training.get("num_gpus") if isinstance(training, Mapping) else None
+    if is_asked and isinstance(num_gpus, int) and num_gpus > 1:
         return [Problem("training.disk_offload", DISK_OFFLOAD_GPUS)]
     if not is_asked or method.supports_disk_offload(settings, shape):
         return []
