@@ -12,6 +12,7 @@ from typing import Any
 import bitsandbytes
 import torch
 from safetensors import safe_open
+from transformers.pytorch_utils import Conv1D
 
 # Power iterations of the randomised SVD; 4 leave the leading directions exact to a few per cent.
 SVD_ITERATIONS = 4
@@ -31,10 +32,13 @@ def start_from_rounding_error(model: Any, folder: Path) -> None:
     with ExitStack() as files, torch.no_grad():
         tensors = _open_tensors(folder, files)
         for name, module in _iter_pairs(model):
-            base_weight = module.get_base_layer().weight
+            base_layer = module.get_base_layer()
+            base_weight = base_layer.weight
             rounded = bitsandbytes.functional.dequantize_4bit(base_weight.data, base_weight.quant_state)
             key = _find_key(name, tensors, model)
             original = tensors[key].get_tensor(key)
+            if base_layer.source_cls is Conv1D:  # GPT-2's, whose files hold matrices the other way round
+                original = original.T
             error = original.to(rounded.device, torch.float32) - rounded.float()
             left, singular_values, right = torch.svd_lowrank(error, module.r["default"], SVD_ITERATIONS)
             root = (singular_values / module.scaling["default"]).sqrt()

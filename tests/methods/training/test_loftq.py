@@ -1,8 +1,11 @@
 """LoftQ brings a 4-bit base nearer to the unrounded one, and its adapter opens on any 4-bit base."""
 
+import copy
+
 import pytest
 import torch
 from method_helpers import TOY_LABELS, load_base, logits
+from model_families import save_family
 
 from studio import methods, runs
 from studio.models import load
@@ -35,6 +38,23 @@ def test_the_start_takes_up_a_part_of_the_rounding_of_every_matrix(task, make_jo
     assert {path: share for path, share in shares.items() if share > 0.75**0.5} == {}
     with job.model.disable_adapter():
         torch.testing.assert_close(logits(job.model, job), expected, rtol=0, atol=1e-6)
+
+
+def test_matrices_that_gpt_2_holds_the_other_way_round_begin_so_too(build_once):
+    folder = build_once("family-gpt2", lambda folder: save_family("gpt2", folder))
+    unrounded = load.base_model(folder, "chat", [], 0)
+    base = load.base_model(folder, "chat", [], 0, load.WeightStorage(in_4_bits=True))
+    rounded = copy.deepcopy(base).dequantize()
+    attached = QLORA.attach(base, QLORA.resolve_settings(LOFTQ), "chat")
+    shares = {}
+    for name, module in attached.named_modules():
+        if hasattr(module, "lora_A"):
+            path = name.removeprefix("base_model.model.")
+            error = unrounded.get_submodule(path).weight.T - rounded.get_submodule(path).weight
+            left = error - module.get_delta_weight("default")
+            shares[path] = float((left.norm() / error.norm()).detach())
+    assert len(shares) == 8
+    assert {path: share for path, share in shares.items() if share > 0.75**0.5} == {}
 
 
 def test_what_was_trained_from_it_comes_back_the_same_on_a_fresh_4_bit_base(task, trained_job, bases):
