@@ -13,6 +13,8 @@ from studio.plan import Task
 
 # No model is narrower, and no LoRA is so wide.
 MIN_HEAD_WIDTH = 512
+# Families whose config calls `logits_scaling` what others divide by and these multiply by.
+MULTIPLIED_SCORES = ("hyperclovax",)
 Score = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -38,7 +40,8 @@ class VocabularyLoss:
         self._head = model.get_output_embeddings()
         self._autocast = autocast
         config = model.config.get_text_config()
-        self._scale, self._softcap = _logit_scale(config), getattr(config, "final_logit_softcapping", None)
+        self._scale, self._softcap = _logit_scale(config), _logit_bound(config)
+        self._n_words = getattr(config, "unpadded_vocab_size", None)
         self._head_forward: Score = self._head.forward
         self._balance = float(getattr(config, "router_aux_loss_coef", 0.0))
         self._vocabulary, self._on_gpu = int(config.vocab_size), (device or model.device.type) != "cpu"
@@ -104,6 +107,11 @@ class VocabularyLoss:
             ]
         return torch.cat(losses).view_as(labels[:, 1:])
 
+    def scores(self) -> torch.Tensor:
+        """The scores at all positions of the model's last pass, without gradients: positions x vocabulary."""
+        with torch.no_grad():
+            return self._score(self._take_hidden_states())
+
     def log_probs(self, targets: torch.Tensor) -> torch.Tensor:
         """The log probability of each token (nats): rows x positions, 0 where IGNORE_INDEX stands.
 
@@ -151,7 +159,7 @@ class VocabularyLoss:
             logits = logits * self._scale
         if self._softcap:
             logits = torch.tanh(logits / self._softcap) * self._softcap
-        return logits
+        return logits[..., : self._n_words]
 
 
 def build_loss(
@@ -199,7 +207,14 @@ def _logit_scale(config: Any) -> float:
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
         if getattr(config, name, None) is not None:
             return float(getattr(config, name))
-    return 1.0 / float(getattr(config, "logits_scaling", None) or 1.0)
+    scale = float(getattr(config, "logits_scaling", None) or 1.0)
+    return scale if config.model_type in MULTIPLIED_SCORES else 1.0 / scale
+
+
+def _logit_bound(config: Any) -> float:
+    """What bounds the size of a model's logits; 0 for nothing."""
+    names = ("final_logit_softcapping", "logits_soft_cap")
+    return float(next((bound for name in names if (bound := getattr(config, name, None))), 0.0))
 
 
 class _ChunkedLoss(torch.autograd.Function):  # type: ignore[misc] # torch's types are not followed

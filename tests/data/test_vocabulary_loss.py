@@ -12,7 +12,10 @@ from transformers import (
     CohereConfig,
     Gemma2Config,
     GraniteConfig,
+    HyperCLOVAXConfig,
+    InklingTextConfig,
     Qwen3Config,
+    RecurrentGemmaConfig,
 )
 
 from studio.data import collate, loss_chunks
@@ -34,7 +37,12 @@ FAMILIES = {
     "tied": Qwen3Config(**SIZES, tie_word_embeddings=True),
     "scaled": CohereConfig(**SIZES, logit_scale=0.25),
     "divided": GraniteConfig(**SIZES, logits_scaling=4.0),
+    "multiplied": HyperCLOVAXConfig(**SIZES, logits_scaling=4.0),
     "bounded": Gemma2Config(**SIZES, final_logit_softcapping=2.0),
+    "bounded by another name": RecurrentGemmaConfig(
+        **{**SIZES, "num_hidden_layers": 3}, lru_width=16, logits_soft_cap=0.01
+    ),
+    "cut": InklingTextConfig(**SIZES, unpadded_vocab_size=30),
 }
 BATCH = {"input_ids": torch.tensor([[5, 6, 7, 8, 9, 3], [4, 3, 9, 11, 12, 2]])}
 LABELS = torch.tensor([[X, X, 7, 8, 9, X], [X, X, X, 11, 12, 2]])
