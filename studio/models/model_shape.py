@@ -125,6 +125,7 @@ class ModelShape:
         has_classifier: Whether transformers has a model of its kind that sorts texts.
         has_state: Whether a block passes something on from token to token beside keys and values.
         takes_prefix: Whether its blocks take keys and values from outside.
+        is_eager: Whether transformers computes its attention step by step, with scores for all of a row.
         packs: Whether texts may stand behind one another in a row, each attending within itself.
     """
 
@@ -155,6 +156,7 @@ class ModelShape:
     has_classifier: bool = True
     has_state: bool = False
     takes_prefix: bool = True
+    is_eager: bool = False
     packs: bool = True
 
     @cached_property
@@ -163,9 +165,12 @@ class ModelShape:
         return self.top_blocks(self.layers)
 
     def top_blocks(self, n_blocks: int) -> int:
-        """Parameters of the last blocks, from which a token is predicted."""
+        """Parameters of the last blocks, from which a token is predicted.
+
+        A shape that was cut to fewer layers (studio.models.layers.keep_lower_blocks) keeps the first ones.
+        """
         if self.block_sizes:
-            return sum(self.block_sizes[self.layers - n_blocks :])
+            return sum(self.block_sizes[self.layers - n_blocks : self.layers])
         matrices = sum(linear.size for linear in self.linears)
         block = matrices + self.experts.parameters + self.block_other_parameters
         return n_blocks * block - (self.first_block_missing if n_blocks == self.layers else 0)

@@ -1,8 +1,10 @@
 """Parameters are counted from a config alone, and the count is that of the model transformers builds."""
 
+import dataclasses
 import json
 
 import pytest
+from model_families import config_of
 
 from studio import presets
 from studio.errors import ModelUnavailable
@@ -164,3 +166,12 @@ def test_a_folder_without_a_readable_config_says_so(tmp_path, text):
         (tmp_path / "config.json").write_text(text)
     with pytest.raises(ModelUnavailable, match=r"no readable config\.json"):
         shape.from_folder(tmp_path)
+
+
+def test_a_counted_shape_cut_to_fewer_blocks_is_that_of_a_model_cut_so():
+    from studio.models import layers
+
+    config = config_of("deepseek_v3")  # whose first block has no experts
+    model = build_model(config)
+    layers.keep_lower_blocks(model, 1)
+    assert dataclasses.replace(shape.from_config(config), layers=1).total() == count(model)
