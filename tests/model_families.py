@@ -57,6 +57,13 @@ COUNTED: dict[str, dict[str, Any]] = {
     "phi": {**SIZES, **SPECIAL},
     "phimoe": {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2},
     "falcon": {**SIZES, **SPECIAL, "alibi": False},
+    "falcon-alibi": {"model_type": "falcon", **SIZES, **SPECIAL, "alibi": True},
+    "hyperclovax": {**GROUPED, "head_dim": 8, "logits_scaling": 2.0},
+    "recurrent_gemma": {
+        **GROUPED,
+        **{"head_dim": 8, "lru_width": 32, "attention_window_size": 64, "logits_soft_cap": 0.01},
+        **{"num_hidden_layers": 3, "hidden_activation": "gelu_pytorch_tanh"},
+    },
     "gpt_neox": {**SIZES, **SPECIAL},
     "gptj": {
         **SPECIAL,
@@ -103,6 +110,12 @@ COUNTED: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 4,
         "num_experts_per_tok": 2,
         "first_k_dense_replace": 1,
+    },
+    "deepseek_v32": {
+        **GROUPED,
+        **LATENT,
+        **{"num_key_value_heads": 4, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
+        **{"index_topk": 4, "index_n_heads": 2, "index_head_dim": 16},
     },
     "glm4_moe": {
         **GROUPED,

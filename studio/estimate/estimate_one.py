@@ -67,6 +67,10 @@ NO_BF16 = (NEEDS_BF16, device.NO_NATIVE_BF16)
 NO_FORMULA_OF_FAMILY = Message(
     "a formula for “{family}”: until a step is traced, that of Llama stands in, with wider ranges"
 )
+NO_FORMULA_OF_EAGER = Message(
+    "a traced step: the attention of “{family}” runs step by step, which takes more than the formula counts,"
+    " so the ranges are wider until then"
+)
 NO_FORMULA_OF_STATES = Message(
     "a traced step: no formula here tells what layers that keep a state take, so memory and time are unknown"
     " until then"
@@ -102,12 +106,13 @@ def estimate_method(
     estimate = _estimate_run(run, machine, machine_rates, traced_counts, corrections or {})
     estimate = _shard_if_needed(estimate, run, machine, machine_rates, corrections or {})
     shape = run.workload.shape
-    if estimate.level == "traced" or (not shape.is_counted and shape.packs):
+    if estimate.level == "traced" or not (shape.is_counted or shape.is_eager):
         return estimate
     if shape.has_state:
         task, settings = run.workload.task, run.settings
         return estimate_without_rows(run.method, settings, shape, machine, task, NO_FORMULA_OF_STATES)
-    missing = NO_FORMULA_OF_FAMILY.format(family=shape.family)
+    message = NO_FORMULA_OF_FAMILY if shape.is_counted else NO_FORMULA_OF_EAGER
+    missing = message.format(family=shape.family)
     return _widen_by(estimate, COUNTED_SHAPE_TIME_FACTOR, COUNTED_SHAPE_MEMORY_FACTOR, missing)
 
 

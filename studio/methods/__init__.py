@@ -55,10 +55,12 @@ DISK_OFFLOAD_EXPERTS = Message(
     " to false"
 )
 DISK_OFFLOAD_GPUS = Message("goes with one GPU alone; set num_gpus to 1, or it to false")
-PADDING_NEEDED = Message(
-    "does not go with classifying, with virtual tokens (prefix, prompt tuning), or with a model whose state"
-    " runs on along a row; leave it out"
-)
+PADDING_NEEDED = Message("does not go with {what}; leave it out")
+CLASSIFYING = Message("classifying")
+VIRTUAL_TOKENS = Message("virtual tokens (prefix, prompt tuning)")
+RUNNING_STATE = Message("a model whose state runs on along a row (“{family}”)")
+EAGER_ATTENTION = Message("a model whose attention transformers computes step by step (“{family}”)")
+MIXED_TEXTS = Message("a model that does not keep texts in one row apart (“{family}”)")
 TRAINING_NOT_BUILT = Message("The training of “{name}” is not built yet.")
 CHOOSE_BUILT_METHOD = Message("Choose {ready}.")
 
@@ -153,7 +155,10 @@ def _find_padding_problems(
     virtual_tokens = method.cost_profile(shape, settings).virtual_tokens
     if workload.can_pack_texts(raw["task"], shape, virtual_tokens):
         return []
-    return [Problem("training.padding_free", PADDING_NEEDED)]
+    reasons = {CLASSIFYING: raw["task"] == "classify", VIRTUAL_TOKENS: virtual_tokens > 0}
+    reasons |= {RUNNING_STATE: shape.has_state, EAGER_ATTENTION: shape.is_eager}
+    reason = next((reason for reason, holds in reasons.items() if holds), MIXED_TEXTS)
+    return [Problem("training.padding_free", PADDING_NEEDED.format(what=reason.format(family=shape.family)))]
 
 
 def _find_shape(model: str) -> ModelShape | None:

@@ -24,8 +24,9 @@ from transformers.models.auto.modeling_auto import (
 
 from studio.errors import ModelUnavailable, explain
 from studio.i18n import Message
-from studio.models import layers, other_kinds
+from studio.models import layers, other_kinds, thin_copy
 from studio.models.model_shape import FUSED_MATRICES, KEY_MATRICES, Experts, Linear, ModelShape
+from studio.models.own_passes import LONGEST_VIEW, OwnPasses
 
 # Readers, and parts of other models, that transformers lists among those that write.
 NOT_CAUSAL = (
@@ -56,6 +57,11 @@ LACKS_SUPPORT = Message(
 )
 CHOSEN_POSITIONS = Message("scores at chosen positions alone (logits_to_keep)")
 RECOMPUTING = Message("computing activations again on the way back (gradient checkpointing)")
+NOT_RUN = Message("A small copy of {name} (“{family}”) cannot be run in transformers: {why}")
+OTHER_SCORES = Message(
+    "{name} (“{family}”) scores words in a way that the studio’s loss does not know, so it would learn"
+    " something else than what it writes by."
+)
 
 
 def count(config: Mapping[str, Any], name: str) -> ModelShape:
@@ -83,7 +89,7 @@ def count(config: Mapping[str, Any], name: str) -> ModelShape:
     try:
         model = _build(AutoModelForCausalLM, config)
     except Exception as error:
-        raise refuse(NOT_BUILT, why=" ".join(str(explain(error).message.render()).split())[:200]) from None
+        raise refuse(NOT_BUILT, why=_say_why(error)) from None
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise refuse(LACKS_SUPPORT, what=CHOSEN_POSITIONS)
     if not model.supports_gradient_checkpointing:
@@ -91,7 +97,20 @@ def count(config: Mapping[str, Any], name: str) -> ModelShape:
     counter = _Counter(model, config)
     if not counter.is_regular:
         raise refuse(NO_BLOCKS)
-    return counter.shape()
+    with torch.device("cpu"):
+        try:
+            own_passes = OwnPasses(thin_copy.build(config, LONGEST_VIEW))
+            has_known_scores = own_passes.are_those_of_padded_rows()
+        except Exception as error:
+            raise refuse(NOT_RUN, why=_say_why(error)) from None
+        if not has_known_scores:
+            raise refuse(OTHER_SCORES)
+        packs = counter.may_pack and own_passes.are_those_of_packed_texts()
+    return replace(counter.shape(), packs=packs)
+
+
+def _say_why(error: Exception) -> str:
+    return " ".join(str(explain(error).message.render()).split())[:200]
 
 
 def _build(model_class: Any, config: Mapping[str, Any], **changes: Any) -> Any:
@@ -160,7 +179,7 @@ class _Counter:
             is_counted=True,
             has_state=self.has_state,
             takes_prefix=self.takes_prefix,
-            packs=self.packs,
+            is_eager=self.config._attn_implementation != "sdpa",
         )
         return replace(counted, has_classifier=self._has_classifier(counted))
 
@@ -278,12 +297,10 @@ class _Counter:
         return int(self._setting(("num_key_value_heads",), self.heads))
 
     @property
-    def packs(self) -> bool:
-        """Whether attention is torch's own and positions are rotary, so that both can begin anew in a row."""
+    def may_pack(self) -> bool:
+        """Whether attention is torch's own and positions are told, so that both can begin anew in a row."""
         takes_positions = "position_ids" in inspect.signature(self.model.forward).parameters
-        has_rotation = any(name.endswith("rotary_emb") for name, _ in self.model.base_model.named_children())
-        is_sdpa = self.config._attn_implementation == "sdpa"
-        return is_sdpa and takes_positions and has_rotation and not self.has_state
+        return self.config._attn_implementation == "sdpa" and takes_positions and not self.has_state
 
     def _has_classifier(self, counted: ModelShape) -> bool:
         """Whether transformers has a model of it with one new matrix for classes, as decoders have."""

@@ -282,6 +282,7 @@ def _decoder(config: Mapping[str, Any], family: str) -> ModelShape:
         experts=experts,
         norm_parameters=(2 * layers + 1) * hidden if is_gpt_oss else 0,
         has_classifier=family not in WITHOUT_CLASSIFIER,
+        is_eager=family in EAGER_FAMILIES,
         packs=family not in EAGER_FAMILIES,
     )
 

@@ -43,6 +43,12 @@ def test_the_range_is_wider_where_no_formula_is_of_the_family_and_that_is_said(m
     assert estimate.total == known.total
 
 
+def test_a_family_with_a_formula_is_told_of_its_attention_and_of_no_other_family():
+    estimate = estimate_one.estimate_method(make_run(shape.from_config(config_of("gemma2"))), CPU)
+    assert estimate_one.NO_FORMULA_OF_EAGER.format(family="gemma2") in estimate.missing
+    assert estimate_one.NO_FORMULA_OF_FAMILY.format(family="gemma2") not in estimate.missing
+
+
 @pytest.mark.parametrize(
     "family", [pytest.param(name, marks=() if name in IN_CI else NOT_IN_CI) for name in COUNTED]
 )

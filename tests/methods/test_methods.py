@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from method_helpers import changed_names, load_base, load_twin, logits
+from model_families import save_family
 from ways import QUESTIONS_ALONE, WAYS
 
 from studio import methods, presets, runs
@@ -234,3 +235,19 @@ def test_computing_twice_to_save_memory_changes_no_loss(name, make_job):
         passes[checkpointing] = sum(training_passes)
     assert losses[True] == pytest.approx(losses[False], abs=1e-5)
     assert passes[True] > passes[False] > 0, "what was not kept is computed once more in the backward pass"
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("gemma2", "a model whose attention transformers computes step by step (“gemma2”)"),
+        ("mamba", "a model whose state runs on along a row (“mamba”)"),
+        ("falcon-alibi", "a model that does not keep texts in one row apart (“falcon”)"),
+    ],
+)
+def test_a_model_whose_texts_stay_padded_says_why(family, said, make_plan, build_once):
+    folder = build_once(f"family-{family}", lambda folder: save_family(family, folder))
+    plan = make_plan("lora", "chat", padding_free=True).model_copy(update={"model": str(folder)})
+    (problem,) = methods.find_plan_problems(plan.model_dump())
+    assert problem.key == "training.padding_free"
+    assert problem.message.render() == f"does not go with {said}; leave it out"

@@ -161,10 +161,10 @@ class TracingClient:
         return self._server
 
 
-# The client that the whole process shares, so that one server at most is running.
 # Raised with every change of what a step computes: answers of before are not used again.
 STEP_VERSION = "4: QAT rounds in one function"
 
+# The client that the whole process shares, so that one server at most is running.
 tracing_client = TracingClient()
 atexit.register(tracing_client.stop_server)
 

@@ -69,9 +69,8 @@ class TracedPasses:
         Returns:
             The counts; None where one of the traces is missing.
         """
-        if micro_batch not in phase.micro_batches:  # a token of a generation
-            alone = self._trace_anchors(run, phase, (micro_batch,))
-            return _scale_to_blocks(alone.traced[micro_batch], phase) if alone else None
+        if micro_batch not in phase.micro_batches:  # a token of a generation, which is never traced
+            return None
         anchors = self._anchors_of(run, phase)
         if not anchors:
             return None
