@@ -47,8 +47,8 @@ STORAGE_KEYS = (
     *("quantization_config", "dtype", "torch_dtype"),
     *("architectures", "transformers_version", "_name_or_path"),
 )
-# Longer than transformers takes to build a model without weights on a busy machine (seconds).
-COUNT_SECONDS = 120
+# Longer than building a model without weights and trying its copy takes on a busy machine (seconds).
+COUNT_SECONDS = 300
 # Families whose attention transformers computes step by step, with scores and masks for all of a row.
 EAGER_FAMILIES = ("gemma2", "gpt_oss")
 # Families of which transformers has no model that sorts texts.

@@ -10,8 +10,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from studio.models import layers
 
-# Of a deep model these blocks are kept, from the first: more than any pattern of kinds repeats in.
-MOST_BLOCKS = 12
+# Of a deep model these blocks are kept, from the first: no pattern of kinds known here repeats in more.
+MOST_BLOCKS = 8
 # A tensor of more numbers than this repeats a few.
 MOST_NUMBERS = 1 << 16
 # Inner width of what stands for a matrix.
