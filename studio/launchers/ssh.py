@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,14 +85,23 @@ test -f {root}/venv/{code}.installed && echo venv=1
 print("libraries=1" if all(map(find_spec, ["accelerate", "peft", "torch", "transformers", "trl"])) else "")'
 true
 """
+# What was sent takes its name once all of it is there.
+NAME_CODE = "test -d {code} || mv {part} {code}; rm -rf {part}"
+# Several runs may arrive at once, and one whose connection broke may still install: the shell holds the lock,
+# its Python takes it for it, as not every system has flock(1).
 INSTALL = """
 set -e
+exec 9>{root}/install.lock
+{python} -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+test ! -f {root}/venv/{code}.installed || exit 0
 {python} -m venv {root}/venv
 {root}/venv/bin/python -m pip install --quiet -r {root}/{code}/requirements.txt
 touch {root}/venv/{code}.installed
 """
 # A number of a process may be used again: it is the worker as long as its command names the run.
 IS_ALIVE = "ps -p {pid} -o args= 2>/dev/null | grep -q {run}"
+# The worker of a run is known by the run alone: the answer with its number may have been lost.
+FIND_WORKER = "ps -eo pid=,args= | grep '[s]tudio.training.worker {run}' | while read -r pid args"
 START = """
 cd {root}/home/runs/{run} && rm -f stop
 export STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment}
@@ -107,9 +117,8 @@ while {alive}; do echo; sleep 2; done
 sleep 1
 """
 CANCEL = "touch {folder}/stop"
-# The worker is known by its run alone: the answer with its number may have been lost.
 DISCARD = """
-ps -eo pid=,args= | grep '[s]tudio.training.worker {run}' | while read -r pid args; do kill -9 "$pid"; done
+{workers}; do kill -9 "$pid"; done
 {remove}
 """
 KILL = "if {alive}; then kill -9 {pid}; fi"
@@ -182,16 +191,21 @@ class SshLauncher:
         )
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
-        """Send studio and run, install what is missing, and start the worker."""
+        """Send studio and run, install what is missing, and start the worker, unless it is there."""
         on_progress("send", 0, 0)
         box = self.look()
+        workers = self._run(f"{FIND_WORKER.format(run=run.id)}; do echo $pid; done").split()
+        if workers:
+            return {"pid": int(workers[0]), "run": run.id, "has_rsync": box.has_rsync}
         wanted_gb = RUN_GB if box.has_libraries else INSTALL_GB
         if box.free_gb < wanted_gb:
             raise self._refused(DISK_FULL, FREE_SPACE, free=box.free_gb, wanted=wanted_gb)
         code = bundle.write_code()
         self._run(f"mkdir -p -m 700 {ROOT} && mkdir -p {ROOT}/home/runs/{run.id}")
         if not box.has_code:
-            self._send(code, f"{ROOT}/{code.name}", box)
+            part = f"{ROOT}/{code.name}.{run.id[:12]}.part"
+            self._send(code, part, box)
+            self._run(NAME_CODE.format(code=f"{ROOT}/{code.name}", part=part))
         if not box.has_libraries:
             box = self._install(box, code.name, on_progress)
         on_progress("send", 0, 0)
@@ -281,7 +295,7 @@ class SshLauncher:
     def discard(self, run: Run, job: Job, keep: bool) -> None:
         """End the run's worker there; unless `keep`, delete the run's folder."""
         remove = ":" if keep else f"rm -rf {self._folder({'run': run.id})}"
-        self._run(DISCARD.format(run=run.id, remove=remove))
+        self._run(DISCARD.format(workers=FIND_WORKER.format(run=run.id), remove=remove))
 
     def _folder(self, job: Job) -> str:
         return f"{ROOT}/home/runs/{job['run']}"
@@ -294,12 +308,11 @@ class SshLauncher:
         unpack = f"mkdir -p {target} && tar -xf - -C {target}"
         with self._open(unpack, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             assert process.stdin and process.stderr
-            try:
+            with suppress(BrokenPipeError):  # the other side says why
                 with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
                     archive.add(source, "." if source.is_dir() else source.name)
+            with suppress(BrokenPipeError):  # what is still in the buffer
                 process.stdin.close()
-            except BrokenPipeError:
-                pass
             errors = process.stderr.read().decode(errors="replace")
         if process.returncode:
             raise self._explain(errors, process.returncode)

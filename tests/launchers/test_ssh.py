@@ -1,6 +1,9 @@
 """A run at a box over SSH is the same run: its folder comes back whole, and each fault is a sentence."""
 
+import shutil
 import stat
+import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -9,6 +12,7 @@ import pytest
 from bench_line import print_times
 from followed import followed, resume, steps, stop_once_trained, wait_for
 from refusals import assert_message
+from stand_in_box import write_program
 
 from studio import launchers, runs
 from studio.errors import StudioError
@@ -17,6 +21,16 @@ from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, LauncherRefused
 from studio.storage import read_json
 from studio.training import launcher
+from studio.training import setup as run_setup
+
+# Unpacks the first part of what arrives, as where the connection breaks or the disk fills up.
+CUT_TAR = '#!/bin/sh\nhead -c 200000 | {tar} "$@" 2>/dev/null\nexit 2\n'
+# A Python that makes a virtual environment whose pip takes its time, and notes when.
+SLOW_PYTHON = """#!/bin/sh
+case "$*" in *venv*) mkdir -p {venv}/bin; cp {pip} {venv}/bin/python; exit;; esac
+exec {python} "$@"
+"""
+SLOW_PIP = "#!/bin/sh\necho begins >>{log}\nsleep 0.5\necho ends >>{log}\n"
 
 
 @pytest.fixture
@@ -312,6 +326,56 @@ def test_without_rsync_files_go_by_tar(quick_box, make_run, monkeypatch):
     assert runs.status(run).state == "done"
     assert runs.is_usable(run)
     assert "rsync --server" not in quick_box.calls
+
+
+def test_a_studio_that_was_sent_in_part_is_sent_again(quick_box, make_run, monkeypatch):
+    monkeypatch.setattr(ssh.processes, "has_program", lambda name: name != "rsync")
+    write_program(quick_box.folder / "bin" / "tar", CUT_TAR.format(tar=shutil.which("tar")))
+    run = make_run()
+    with pytest.raises(StudioError):
+        follower.follow(run.id)
+    assert any(path.is_file() for path in quick_box.root.rglob("*")), "a part of it arrived"
+    (quick_box.folder / "bin" / "tar").unlink()
+    assert resume(run)[0] == "done"
+    code = bundle.write_code()
+    sent = {path.relative_to(code) for path in code.rglob("*")}
+    there = quick_box.root / code.name
+    assert {path.relative_to(there) for path in there.rglob("*")} == sent
+    assert list(quick_box.root.glob("*.part")) == []
+
+
+def test_two_runs_that_arrive_at_once_install_once(quick_box, tmp_path):
+    log, pip = tmp_path / "log", tmp_path / "pip"
+    write_program(pip, SLOW_PIP.format(log=log))
+    python = quick_box.folder / "bin" / "slow-python"
+    write_program(python, SLOW_PYTHON.format(venv=quick_box.root / "venv", pip=pip, python=sys.executable))
+    quick_box.root.mkdir()
+    launcher_there = ssh.SshLauncher(find_machine("box"))
+    script = ssh.INSTALL.format(root=ssh.ROOT, code="studio-x", python=python)
+    threads = [threading.Thread(target=launcher_there._run, args=(script,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log.read_text(encoding="utf-8").split() == ["begins", "ends"]
+    assert (quick_box.root / "venv" / "studio-x.installed").exists()
+
+
+def test_a_worker_whose_number_never_arrived_is_found_and_not_started_twice(quick_box, make_run):
+    quick_box.behave("waits")
+    run = make_run()
+    run_setup.prepare_data(run, run.plan)
+    lost = ssh.SshLauncher(find_machine("box")).submit(run, 0, lambda *_: None)
+    events = quick_box.run_folder(run) / "events.jsonl"
+    wait_for(lambda: events.read_text(encoding="utf-8").count("point") == 5)
+    with followed(run) as errors:
+        wait_for(lambda: len(steps(run)) == 5)
+        assert record.read(run).job["pid"] == lost["pid"]
+        launcher.stop(run)
+    assert errors == []
+    assert runs.status(run).state == "stopped"
+    assert steps(run) == [1, 2, 3, 4, 5]
+    assert quick_box.calls.count("nohup") == 1
 
 
 def test_a_link_in_a_result_is_refused(quick_box, make_run, monkeypatch):
