@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from studio import launchers, run_index, runs
 from studio import plan as plans
-from studio import run_index, runs
 from studio.cli import EXIT_OK
 from studio.data.text.text_length import shorten
 from studio.evaluate import verdict
@@ -32,6 +33,10 @@ NO_MATCH = Message("No run matches “{text}”.")
 SURE = Message("Delete “{name}” with what it learned?")
 KEPT = Message("“{name}” is kept.")
 DELETED = Message("“{name}” is deleted. Within the hour: studio runs --restore {id}")
+DELETE_LATER = Message(
+    "Once the machine answers, bring it back with `studio runs --restore {id}` and delete it again, or end "
+    "and remove it there yourself. Whenever the page starts, the studio tries again by itself, for 30 days."
+)
 RESTORED = Message("“{name}” is back.")
 RENAMED = Message("The run is called “{name}” now.")
 WRITTEN = Message(
@@ -122,6 +127,12 @@ def _delete(text: str, is_confirmed: bool) -> int:
     if not is_confirmed and not _confirm(SURE.render(name=name)):
         print(KEPT.render(name=name))
         return EXIT_OK
+    run_index.require_ended(deleted_run)
+    try:
+        if done := launchers.discard(deleted_run):
+            print(done.render())
+    except launchers.StillThere as error:  # keeps no run from being deleted here
+        print(error.message.render(), DELETE_LATER.render(id=deleted_run.id), file=sys.stderr)
     run_index.delete(deleted_run)
     print(DELETED.render(name=name, id=deleted_run.id))
     return EXIT_OK

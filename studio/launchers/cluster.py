@@ -28,7 +28,8 @@ RECORD_FILE, LOG_FILE = "cluster.json", "cluster.log"
 PORT, RAY_PORT = 8265, 6379
 START_SECONDS, STOP_SECONDS, ANSWER_SECONDS, POLL_SECONDS = 120.0, 30.0, 5.0, 0.5
 RAY_PROGRAM = "ray.scripts.scripts"
-OPTIONS = ChildOptions(gpus="all", online=True)
+# The cluster takes the token that this side asks with, wherever the person keeps it.
+OPTIONS = ChildOptions(gpus="all", online=True, uses_ray=True)
 ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
 NO_RAY = Message("Ray is not installed here.")
 INSTALL_RAY = Message("Install it with: python -m pip install 'training-studio[ray]'")

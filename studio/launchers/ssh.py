@@ -3,6 +3,7 @@
 Nothing stays behind but the worker while it trains. All lies in one folder there, which may be deleted.
 """
 
+import errno
 import shlex
 import subprocess
 import tarfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import processes
-from studio.errors import StudioError
+from studio.errors import StudioError, explain
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
 from studio.launchers import bundle
@@ -283,10 +284,15 @@ class SshLauncher:
         """Bring the run's folder here; by rsync, what broke off goes on."""
         folder.mkdir(parents=True, exist_ok=True)
         source = self._folder(job)
-        if job.get("has_rsync"):
-            self._rsync(f"{self.machine.ssh}:{source}/", f"{folder}/", "--exclude=/base", "--exclude=*.tmp")
-        else:
+        if not job.get("has_rsync"):
             self._fetch_by_tar(source, folder)
+            return
+        try:
+            self._rsync(f"{self.machine.ssh}:{source}/", f"{folder}/", "--exclude=/base", "--exclude=*.tmp")
+        except LauncherRefused as error:
+            if error.message.text == NO_SPACE.text:  # what rsync writes is written here
+                raise explain(OSError(errno.ENOSPC, "")) from None
+            raise
 
     def remove(self, job: Job) -> None:
         """Delete the run's folder there."""
@@ -308,9 +314,8 @@ class SshLauncher:
         unpack = f"mkdir -p {target} && tar -xf - -C {target}"
         with self._open(unpack, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             assert process.stdin and process.stderr
-            with suppress(BrokenPipeError):  # the other side says why
-                with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
-                    archive.add(source, "." if source.is_dir() else source.name)
+            with suppress(BrokenPipeError), tarfile.open(fileobj=process.stdin, mode="w|") as archive:
+                archive.add(source, "." if source.is_dir() else source.name)
             with suppress(BrokenPipeError):  # what is still in the buffer
                 process.stdin.close()
             errors = process.stderr.read().decode(errors="replace")

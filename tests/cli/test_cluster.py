@@ -14,7 +14,8 @@ from refusals import assert_message
 from studio.cli import cluster as command
 from studio.cli.main import main
 from studio.errors import NotPossible
-from studio.launchers import cluster
+from studio.launchers import cluster, ray_jobs
+from studio.processes import child_environment
 from studio.storage import write_json
 
 
@@ -42,6 +43,12 @@ def test_a_process_that_took_the_number_of_an_ended_cluster_is_left_alone(studio
     record["created"] = psutil.Process().create_time()
     write_json(studio_home / cluster.RECORD_FILE, record)
     assert cluster.find() == cluster.Cluster(**record)
+
+
+def test_the_cluster_takes_the_token_that_this_side_asks_with(monkeypatch, studio_home):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "own")
+    assert ray_jobs.find_token() == "own"
+    assert child_environment(cluster.OPTIONS)["RAY_AUTH_TOKEN"] == "own"
 
 
 @pytest.mark.exhaustive  # as tests/launchers/test_ray_cluster.py

@@ -11,6 +11,7 @@ from form_fields import ENGLISH
 from stand_in import OTHERS_TOKEN
 
 from studio import launchers, run_index, runs
+from studio.cli.main import main
 from studio.launchers import follower, record
 from studio.launchers.record import Record
 from studio.training import setup
@@ -37,6 +38,30 @@ def leave(run):
     (run.folder / runs.PROCESS_FILE).write_text("{}", encoding="utf-8")  # of a process that is gone
     assert runs.status(run).message.text == runs.NOT_FOLLOWED.text
     return run
+
+
+def test_the_terminal_ends_and_removes_it_too(quick_box, make_run, capsys):
+    quick_box.behave("waits")
+    run = leave(make_run("box"))
+    pid = record.read(run).job["pid"]
+    assert main(["runs", "--delete", run.id, "--yes"]) == 0
+    assert launchers.DISCARDED.render("en", machine="box") in capsys.readouterr().out
+    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert not quick_box.run_folder(run).exists()
+    assert runs.all_runs() == []
+
+
+def test_the_terminal_says_what_a_silent_machine_still_holds(quick_box, make_run, capsys):
+    quick_box.behave("waits")
+    run = leave(make_run("box"))
+    quick_box.refuse("ssh: connect to host box port 22: Connection refused")
+    assert main(["runs", "--delete", run.id, "--yes"]) == 0
+    said = capsys.readouterr()
+    assert "Connection refused" in said.err
+    assert f"--restore {run.id}" in said.err
+    quick_box.recover()
+    launchers.discard_again()
+    assert not quick_box.run_folder(run).exists()
 
 
 def press_delete(run):

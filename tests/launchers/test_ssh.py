@@ -15,7 +15,7 @@ from refusals import assert_message
 from stand_in_box import write_program
 
 from studio import launchers, runs
-from studio.errors import StudioError
+from studio.errors import OutOfDiskSpace, StudioError
 from studio.launchers import bundle, consent, find_machine, follower, record, ssh
 from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, LauncherRefused
@@ -316,6 +316,14 @@ def test_a_disk_that_fills_up_on_the_way_is_told(quick_box, make_run):
     machine = find_machine("box")
     error = ssh.SshLauncher(machine)._explain("rsync: write failed: No space left on device (28)\n", 11)
     assert_message(error, ssh.NO_SPACE, machine="box")
+
+
+def test_a_full_disk_of_this_machine_is_not_told_as_the_box_s(quick_box, tmp_path):
+    said = 'rsync: [receiver] write failed on "/x": No space left on device (28)'
+    write_program(quick_box.folder / "bin" / "rsync", f"#!/bin/sh\necho '{said}' >&2\nexit 11\n")
+    with pytest.raises(OutOfDiskSpace) as caught:
+        ssh.SshLauncher(find_machine("box")).fetch({"run": "x", "has_rsync": True}, tmp_path / "result")
+    assert "box" not in caught.value.render()
 
 
 def test_without_rsync_files_go_by_tar(quick_box, make_run, monkeypatch):
