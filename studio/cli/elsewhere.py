@@ -16,9 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on", default="", metavar="NAME", help="train on another machine of machines.yaml; asks first"
     )
-    parser.add_argument("--yes", action="store_true", help="with --on: start without asking first")
+    parser.add_argument("--yes", action="store_true", help="on another machine: start without asking first")
     parser.add_argument(
-        "--keep-there", action="store_true", help="with --on: leave data and result there afterwards"
+        "--keep-there",
+        action="store_true",
+        help="on another machine: leave data and result there afterwards",
     )
 
 

@@ -21,7 +21,7 @@ from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
 from studio.evaluate import cap_messages, verdict
 from studio.i18n import Message
-from studio.launchers import consent, follower
+from studio.launchers import consent, follower, resumption
 from studio.methods import folder_check, spec
 from studio.plan import Plan
 from studio.runs import Run, Status
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             ]
         )
     if options.resume:
-        return resume(options.resume)
+        return resume(options)
     changes = tuple(options.set)
     if options.from_run and options.on:
         raise BadPlan(["--from goes on here, where the result is; leave out --on"])
@@ -153,13 +153,26 @@ def train_elsewhere(options: argparse.Namespace, changes: tuple[str, ...]) -> in
     return run_in_foreground(new_run)
 
 
-def resume(name: str) -> int:
-    """Go on with a stopped run: its id, the beginning of it, or `last`. Returns the exit code.
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a stopped run; one that would be sent to another machine anew, after asking.
+
+    Args:
+        options: The run, whether to ask, and whether to keep what lies there.
+
+    Returns:
+        The exit code.
 
     Raises:
         NotPossible: It has not ended, or is done.
+        StudioError: The other machine cannot be reached, or refuses this person.
     """
-    stopped_run = runs.find(name)
+    stopped_run = runs.find(options.resume)
+    if resumption.needs_agreement(stopped_run):
+        machine = consent.current_machine(launchers.find_machine(stopped_run.plan.where))
+        agreement = resumption.describe(stopped_run, machine, options.keep_there)
+        if not elsewhere.is_agreed(agreement.lines, options.yes):
+            return EXIT_FAILED
+        consent.record_agreement(stopped_run, agreement, options.keep_there)
     launcher.requeue(stopped_run)
     return run_in_foreground(stopped_run)
 

@@ -64,7 +64,7 @@ def discard(run: Run) -> Message | None:
     except StudioError as error:
         values = {"machine": saved.machine or run.plan.where, "run": run.id, "why": error.message}
         raise StillThere(STILL_THERE, DELETE_LATER, **values) from None
-    saved.write(run, job={}, sent=False)
+    saved.write(run, job={}, sent=False, agreed=False)
     done = (ENDED_AND_KEPT if saved.keep else DISCARDED).format(machine=saved.machine)
     stored = runs.stored_status(run)
     if stored.state not in runs.ENDED_STATES:  # in case its deletion is undone

@@ -7,9 +7,10 @@ from studio.errors import NotPossible
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message
-from studio.launchers import consent
+from studio.launchers import consent, resumption
 from studio.launchers.consent import Consent
 from studio.plan import Plan
+from studio.runs import Run
 from studio.training import before_start, pause
 from studio.training.bake_off import record
 from studio.training.bake_off.record import BakeOff
@@ -29,12 +30,16 @@ MORE_TIME = Message("Allow more minutes, or leave a contender out.")
 
 @dataclass(frozen=True)
 class _Contender:
-    """A contender: its plan with its share of the time, what it would take, and what is agreed to."""
+    """A contender: its plan with its share of the time, what it would take, and what is agreed to.
+
+    One that goes on has its run.
+    """
 
     name: str
     plan: Plan
     estimate: Estimate | None
     agreement: Consent
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,33 @@ def describe(
     contenders = tuple(_describe_contender(each, share, machine, keep) for each in named_plans)
     for each in contenders:
         _require_time(each, cap_minutes, share, machine)
+    return Agreement(machine, cap_minutes, contenders, _join_lines(contenders, share, machine))
+
+
+def describe_again(bake_off: BakeOff, machine: Machine, keep: bool = False) -> Agreement | None:
+    """What it comes to that a bake-off elsewhere goes on; None where no run would be sent anew.
+
+    Args:
+        bake_off: The bake-off.
+        machine: Where it trains, at today's price.
+        keep: Whether what lies there stays once the results are here.
+
+    Raises:
+        StudioError: The machine cannot be reached, refuses this person, or cannot train a plan.
+    """
+    contenders = tuple(
+        _Contender(each.name, each.plan, None, resumption.describe(run, machine, keep), run)
+        for each in bake_off.remaining
+        if (run := each.run) and resumption.needs_agreement(run)
+    )
+    if not contenders:
+        return None
+    share = bake_off.cap_minutes / len(bake_off.contenders)
+    return Agreement(machine, bake_off.cap_minutes, contenders, _join_lines(contenders, share, machine))
+
+
+def _join_lines(contenders: Sequence[_Contender], share: float, machine: Machine) -> tuple[Message, ...]:
+    """What is agreed to in sentences: those of one contender, and once what holds for all."""
     lines = [TO_THEIR_END.format(count=len(contenders), machine=machine.name, share=share)]
     all_lines = [each.agreement.lines for each in contenders]
     lines += [line for own in all_lines for line in own if any(line not in other for other in all_lines)]
@@ -75,7 +107,7 @@ def describe(
         most = sum(consent.round_up_cost(machine, minutes) for minutes in max_minutes)
         lines.append(COST_OF_ALL.format(most=most, currency=machine.currency))
     lines += [line for line in all_lines[0] if all(line in other for other in all_lines)]
-    return Agreement(machine, cap_minutes, contenders, tuple(lines))
+    return tuple(lines)
 
 
 def _describe_contender(
@@ -103,6 +135,13 @@ def _require_time(contender: _Contender, cap_minutes: float, share: float, machi
             cap=cap_minutes,
             share=share,
         )
+
+
+def record_agreement(agreement: Agreement, keep: bool = False) -> None:
+    """Write beside the runs of a bake-off that goes on what a person has agreed to."""
+    for each in agreement.contenders:
+        if each.run:
+            consent.record_agreement(each.run, each.agreement, keep)
 
 
 def create(agreement: Agreement, keep: bool = False) -> BakeOff:

@@ -11,8 +11,7 @@ from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate, Range
 from studio.hub import account
 from studio.i18n import Message
-from studio.launchers import bundle, hub_jobs, ray_jobs, ssh
-from studio.launchers.record import Record
+from studio.launchers import bundle, hub_jobs, ray_jobs, record, ssh
 from studio.plan import Plan
 from studio.runs import Run
 
@@ -118,10 +117,10 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
 
 
 def record_agreement(run: Run, agreement: Consent, keep: bool) -> None:
-    """Write beside a new run what a person has agreed to: nothing leaves this machine without it."""
+    """Write beside a run what a person has agreed to: nothing leaves this machine without it."""
     machine = agreement.machine
-    agreed = Record(machine=machine.name, agreed=True, keep=keep, max_minutes=agreement.max_minutes)
-    agreed.write(run, price=bundle.price_of(machine))
+    agreed = {"agreed": True, "keep": keep, "max_minutes": agreement.max_minutes}
+    record.read(run).write(run, machine=machine.name, price=bundle.price_of(machine), **agreed)
 
 
 def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> Message:

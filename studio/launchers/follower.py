@@ -46,7 +46,7 @@ CALLED_OFF = Message(
     "again when the run is deleted."
 )
 NOT_AGREED = Message("Nobody has agreed to train “{name}” at “{machine}”: its data would leave this machine.")
-AGREE = Message("Start it on the Train tab or with `studio train PLAN --on {machine}`, which ask first.")
+AGREE = Message("Start or resume it on the Train tab or with `studio train`, which ask first.")
 STILL_THERE = Message("It may go on there. Resume the run to look for it.")
 
 
@@ -223,8 +223,8 @@ class _Follower:
         runs.set_status(self.run, "evaluating", "bring_back", step=status.step, steps=status.steps)
 
     def finish(self) -> None:
-        """Set the status with which the run has ended; the job is forgotten."""
-        self._write_record(job={}, sent=self.left is not None)
+        """Set the status with which the run has ended; the job and what was agreed to are forgotten."""
+        self._write_record(job={}, agreed=False, sent=self.left is not None)
         if not self.final and self.run.stop_file.exists():
             runs.set_status(self.run, "stopped", "after", message=self.left)
             return
@@ -242,12 +242,12 @@ class _Follower:
                 self.launcher.discard(self.run, self.record.job, self.record.keep)
             except StudioError as error:
                 self.left = CALLED_OFF.format(machine=self.record.machine, why=error.message)
-        self._write_record(job={}, sent=self.left is not None)
+        self._write_record(job={}, agreed=False, sent=self.left is not None)
         runs.set_status(self.run, "stopped", "before", message=self.left)
 
     def forget_job(self) -> None:
-        """Let a resume submit the run again."""
-        self._write_record(job={})
+        """Let a resume submit the run again, once that is agreed to."""
+        self._write_record(job={}, agreed=False)
 
     def _write_record(self, **changes: object) -> None:
         self._recorded_at = time.monotonic()

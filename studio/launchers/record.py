@@ -14,7 +14,7 @@ class Record:
 
     Attributes:
         machine: The name of the machine, for people.
-        agreed: Whether a person has agreed to what a run there comes to.
+        agreed: Whether a person has agreed to what a run there comes to; once it has ended there, no longer.
         keep: Whether what lies there stays once the result is here.
         price: The price that was agreed to (per_hour, currency, billed); empty where none is known.
         max_minutes: The machine ends the job after so many; 0 for no such limit.

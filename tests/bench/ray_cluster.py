@@ -153,8 +153,10 @@ class Follow:
         return time.monotonic() - self.started_at
 
     def resume(self) -> None:
+        from studio.launchers import record
         from studio.training import launcher
 
+        record.read(self.run).write(self.run, agreed=True)
         launcher.requeue(self.run)
         self.error = None
         self.start()

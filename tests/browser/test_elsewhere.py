@@ -65,3 +65,31 @@ def test_a_bake_off_leaves_this_machine_only_once_agreed(visit, box, tiny_chat):
     expect(page.locator("#bake-off-notice")).to_contain_text("each to its end", timeout=30_000)
     page.locator("#bake-off-stop").click()
     expect(page.locator("#bake-off-stop")).to_be_hidden(timeout=120_000)
+
+
+def test_what_changes_under_the_sheet_and_what_goes_on_is_agreed_to_anew(visit, box, tiny_chat):
+    box.behave("dies")
+    page = visit()
+    choose_box(page, tiny_chat)
+    page.locator("#start").click()
+    sheet = page.locator("#consent")
+    expect(sheet).to_contain_text("ada@box")
+    page.locator("#run-name input, #run-name textarea").fill("Another name")
+    page.get_by_role("button", name="Agree and start there").click()
+    expect(sheet).to_contain_text("Another name")
+    expect(page.locator("#train-notice")).to_contain_text("has changed since it was shown")
+    assert not (box.home / ".studio-remote").exists()
+    page.get_by_role("button", name="Agree and start there").click()
+    expect(sheet).to_be_hidden()
+
+    resume = page.locator("#live .run-resume")
+    expect(resume).to_be_visible(timeout=60_000)
+    box.behave("")
+    resume.click()
+    sheet = page.locator("#resume-consent")
+    expect(sheet).to_contain_text("goes on from what it has kept", timeout=30_000)
+    assert box.calls.count("nohup") == 1
+    sheet.get_by_role("button", name="Agree and start there").click()
+    expect(sheet).to_be_hidden()
+    wait_for_end(page)
+    assert box.calls.count("nohup") == 2

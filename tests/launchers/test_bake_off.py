@@ -2,20 +2,21 @@
 
 import contextlib
 import threading
+from types import SimpleNamespace
 
 import pytest
 from followed import wait_for
 from form_fields import ENGLISH
 from refusals import assert_message
 
-from studio import launchers, runs
+from studio import launchers, processes, runs
 from studio import plan as plans
 from studio.cli.main import main
 from studio.errors import NotPossible, StudioError
 from studio.estimate import all_methods
 from studio.estimate.types import Range
 from studio.launchers import bake_off as elsewhere
-from studio.launchers import consent, follower, record
+from studio.launchers import consent, follower, record, resumption
 from studio.training import before_start, launcher, pause
 from studio.training.bake_off import conductor, process, summary
 from studio.training.bake_off import record as records
@@ -198,9 +199,7 @@ def test_the_terminal_asks_first_and_then_prints_the_table(cluster, name_plans, 
 
 
 def test_the_page_asks_first_and_then_shows_the_same_table(cluster, name_plans, monkeypatch):
-    ((_, plan),) = name_plans("lora")
-    monkeypatch.setattr(panel, "read_form", lambda fields: None)
-    monkeypatch.setattr(plan_form, "build_plan", lambda form: plan)
+    fill_form(name_plans, monkeypatch)
     started = []
     monkeypatch.setattr(process, "start", started.append)
     notice, *_ = panel.start(ENGLISH, "", [], ["lora", "full"], 60)
@@ -209,7 +208,7 @@ def test_the_page_asks_first_and_then_shows_the_same_table(cluster, name_plans, 
     shown, lines = consent_sheet.show(notice)
     assert shown["visible"]
     assert "none is dropped on the way" in lines
-    panel.start_elsewhere(ENGLISH, [], ["lora", "full"], 60)
+    panel.start(ENGLISH, "", [], ["lora", "full"], 60, agreed_lines=lines)
     (bake_off,) = started
     conductor.conduct(bake_off)
     notice, table, *_ = panel.look(bake_off.id, [], ENGLISH)
@@ -217,11 +216,101 @@ def test_the_page_asks_first_and_then_shows_the_same_table(cluster, name_plans, 
     assert [row["cells"][0] for row in table["rows"]] == ["winner", "shown to be worse"]
 
 
+def fill_form(name_plans, monkeypatch):
+    """The form names the cluster; returns it, to name another machine."""
+    form = SimpleNamespace(machine="cluster")
+    monkeypatch.setattr(panel, "read_form", lambda fields: form)
+
+    def build_plan(form):
+        where = plan_form.find_where(form.machine)
+        ((_, plan),) = name_plans("lora", where=where)
+        return plan
+
+    monkeypatch.setattr(plan_form, "build_plan", build_plan)
+    return form
+
+
+@pytest.mark.parametrize(
+    ("chosen", "minutes", "machine"),
+    [
+        (["lora", "full", "frozen"], 60, "cluster"),
+        (["lora", "full"], 240, "cluster"),
+        (["lora", "full"], 60, "here"),
+    ],
+)
+def test_what_was_changed_under_the_sheet_is_shown_before_it_starts(
+    cluster, name_plans, monkeypatch, chosen, minutes, machine
+):
+    form = fill_form(name_plans, monkeypatch)
+    started = []
+    monkeypatch.setattr(process, "start", started.append)
+    notice, *_ = panel.start(ENGLISH, "", [], ["lora", "full"], 60)
+    _, lines = consent_sheet.show(notice)
+    form.machine = machine
+    notice, *_ = panel.start(ENGLISH, "", [], chosen, minutes, agreed_lines=lines)
+    assert notice["text"] == consent_sheet.CHANGED.text
+    assert (started, runs.all_runs()) == ([], [])
+    shown, new_lines = consent_sheet.show(notice)
+    assert shown["visible"] == (machine == "cluster"), "what would train here has nothing to agree to"
+    if shown["visible"]:
+        panel.start(ENGLISH, "", [], chosen, minutes, agreed_lines=new_lines)
+        assert [len(bake_off.contenders) for bake_off in started] == [len(chosen)]
+
+
+def test_one_that_goes_on_is_agreed_to_anew_and_never_where_the_form_does_not_say(
+    cluster, name_plans, monkeypatch
+):
+    form = fill_form(name_plans, monkeypatch)
+    started = []
+    monkeypatch.setattr(process, "start", started.append)
+    stopped = start(name_plans("lora", "frozen"))
+    for each in stopped.contenders:
+        record.read(each.run).write(each.run, agreed=False)
+        runs.set_status(each.run, "stopped", "train")
+    notice, *_ = panel.start(ENGLISH, stopped.id, [], ["lora", "full"], 60)
+    assert notice["text"] == panel.READ_FIRST.text
+    assert started == []
+    _, lines = consent_sheet.show(notice)
+    assert resumption.BEGINS_ANEW.text in lines
+    panel.start(ENGLISH, stopped.id, [], ["lora", "full"], 60, agreed_lines=lines)
+    assert [bake_off.id for bake_off in started] == [stopped.id]
+    assert conductor.conduct(started.pop()).state == "done"
+    again = start(name_plans("lora", "frozen"))
+    form.machine = "here"
+    panel.start(ENGLISH, again.id, [], ["lora", "full"], 60)
+    (here,) = started
+    assert here.is_local
+    assert [each.name for each in here.contenders] == ["LoRA", "Full fine-tuning"]
+
+
+def test_the_terminal_goes_on_only_once_agreed(cluster, name_plans, capsys):
+    stopped = start(name_plans("lora", "full"))
+    for each in stopped.contenders:
+        runs.set_status(each.run, "stopped", "train")
+    assert main(["bake-off", "--resume", stopped.id]) == 1
+    assert resumption.BEGINS_ANEW.text in capsys.readouterr().err
+    assert not cluster.jobs
+    assert main(["bake-off", "--resume", stopped.id, "--yes"]) == 0
+
+
+def test_its_followers_get_what_reaches_boxes_and_clusters(cluster, name_plans, monkeypatch):
+    granted = []
+    monkeypatch.setattr(processes, "start_detached", lambda *_, options, **__: granted.append(options) or 1)
+    monkeypatch.setattr(runs, "claim", lambda *_: None)
+    process.start(start(name_plans("lora", "full")))
+    process.start(records.create(name_plans("lora", "full", where="local"), 60.0))
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/agent")
+    names = ("SSH_AUTH_SOCK", "RAY_AUTH_TOKEN")
+    elsewhere_options, local_options = granted
+    assert set(names) <= set(processes.child_environment(elsewhere_options))
+    assert not set(names) & set(processes.child_environment(local_options)), "who trains here needs none"
+
+
 def test_where_others_reach_the_page_no_bake_off_leaves_it(cluster, name_plans, monkeypatch):
     ((_, plan),) = name_plans("lora")
+    fill_form(name_plans, monkeypatch)
     monkeypatch.setenv("STUDIO_OPEN", "1")
-    monkeypatch.setattr(panel, "read_form", lambda fields: None)
     monkeypatch.setattr(plan_form, "build_plan", lambda form: plan)
-    notice, *_ = panel.start_elsewhere(ENGLISH, [], ["lora", "full"], 60)
+    notice, *_ = panel.start(ENGLISH, "", [], ["lora", "full"], 60)
     assert notice["text"] == consent_sheet.NOT_FOR_VISITORS.text
     assert runs.all_runs() == []

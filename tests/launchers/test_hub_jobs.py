@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 import yaml
 from bench_line import print_times
-from followed import followed, steps, stop_once_trained, wait_for
+from followed import followed, resume, steps, stop_once_trained, wait_for
 from refusals import assert_message
 from stand_in import OTHERS_TOKEN, TOKEN, Repo
 
@@ -177,9 +177,7 @@ def test_a_job_that_the_hub_ends_leaves_a_run_that_goes_on(ada, make_run, behave
     assert_message(errors[0], hub_jobs.ENDED_BADLY)
     assert "Job timeout" in runs.status(run).failure_text()
     behave()
-    launcher.requeue(run)
-    follower.follow(run.id)
-    assert runs.status(run).state == "done"
+    assert resume(run)[0] == "done"
     assert len(ada.jobs) == 2
 
 

@@ -1,6 +1,7 @@
 """A run leaves this machine from the page and the terminal alike: only after a person has agreed."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,10 +12,10 @@ from refusals import assert_message
 from studio import launchers, runs
 from studio import plan as plans
 from studio.cli.main import main
-from studio.errors import NotPossible
+from studio.errors import NotPossible, StudioError
 from studio.estimate.machines import catalogue
-from studio.launchers import consent, record
-from studio.training import queue
+from studio.launchers import consent, follower, record, resumption
+from studio.training import launcher, queue
 from studio.ui.method import machine
 from studio.ui.train import consent_sheet
 from studio.ui.train import tab as train_tab
@@ -33,7 +34,9 @@ def test_the_page_asks_first_and_then_follows(quick_box, tiny_chat, untraced_sta
     shown, lines = consent_sheet.show(notice)
     assert shown["visible"]
     assert "<li>" in lines
-    notice, _, run_id, *_ = train_tab.start_elsewhere(ENGLISH, browser_runs=[], keep=True, **fields)
+    notice, _, run_id, *_ = train_tab.start_run(
+        ENGLISH, browser_runs=[], keep=True, agreed_lines=lines, **fields
+    )
     assert notice["kind"] == "good", notice
     run = runs.get(run_id)
     wait_for(lambda: runs.status(run).state in runs.ENDED_STATES, seconds=60)
@@ -43,6 +46,59 @@ def test_the_page_asks_first_and_then_follows(quick_box, tiny_chat, untraced_sta
     with pytest.raises(NotPossible) as caught:
         train_tab._launch(run.plan, None, ENGLISH)
     assert_message(caught.value, consent_sheet.AGREE_AGAIN, machine="box")
+
+
+def test_what_was_changed_under_the_sheet_is_shown_before_it_starts(ada, tiny_chat, untraced_start):
+    asked, changed = (
+        form_fields(machine="hf-t4-small", model="smollm2-135m", max_minutes=minutes) for minutes in (10, 600)
+    )
+    notice, *_ = train_tab.start_run(ENGLISH, browser_runs=[], **asked)
+    _, lines = consent_sheet.show(notice)
+    notice, *_ = train_tab.start_run(ENGLISH, browser_runs=[], agreed_lines=lines, **changed)
+    assert notice["text"] == consent_sheet.CHANGED.text
+    assert (runs.all_runs(), ada.jobs) == ([], {})
+    _, new_lines = consent_sheet.show(notice)
+    assert new_lines != lines, "an hour is a job of another price than ten"
+    started = train_tab.start_run(ENGLISH, browser_runs=[], agreed_lines=new_lines, **changed)
+    (run,) = runs.all_runs()
+    assert (started[0]["kind"], record.read(run).max_minutes) == ("good", 620.0)
+
+
+def test_a_run_that_has_ended_there_goes_on_only_once_that_is_agreed_to(quick_box, make_plan, untraced_start):
+    run = runs.create(make_plan("lora", "chat").model_copy(update={"where": "box"}))
+    record.Record(agreed=True).write(run)
+    quick_box.behave("dies")
+    with pytest.raises(StudioError):
+        follower.follow(run.id)
+    calls = quick_box.calls.count("nohup")
+    notice, _ = train_tab.resume_run(run.id, SimpleNamespace(id=run.id), ENGLISH)
+    assert notice["text"] == consent_sheet.READ_FIRST.text
+    assert runs.status(run).state == "failed"
+    _, lines = consent_sheet.show(notice)
+    assert resumption.GOES_ON.text in lines
+    assert main(["train", "--resume", run.id]) == 1
+    with pytest.raises(NotPossible) as caught:
+        resume_without_asking(run)
+    assert_message(caught.value, follower.NOT_AGREED, machine="box")
+    assert quick_box.calls.count("nohup") == calls, "nothing was started"
+    quick_box.behave("")
+    assert train_tab.resume_agreed(run.id, ENGLISH, agreed_lines=lines)[0]["text"] == ""
+    wait_for(lambda: runs.status(run).state == "done", seconds=60)
+
+
+def resume_without_asking(run):
+    launcher.requeue(run)
+    follower.follow(run.id)
+
+
+def test_the_terminal_resumes_there_once_agreed(quick_box, make_plan, capsys, untraced_start):
+    run = runs.create(make_plan("lora", "chat").model_copy(update={"where": "box"}))
+    runs.set_status(run, "stopped", "before")
+    assert main(["train", "--resume", run.id]) == 1
+    assert resumption.BEGINS_ANEW.text in capsys.readouterr().err
+    main(["train", "--resume", run.id, "--yes", "--keep-there"])
+    assert runs.status(run).state == "done"
+    assert quick_box.run_folder(run).exists(), "it was to stay"
 
 
 def test_where_others_reach_the_page_nothing_leaves_it(quick_box, tiny_chat, monkeypatch):
@@ -98,7 +154,7 @@ def test_the_terminal_trains_there_once_agreed(quick_box, plan_file, capsys, unt
     (run,) = runs.all_runs()
     assert runs.status(run).state == "done"
     assert run.plan.where == "box"
-    assert record.read(run).agreed
+    assert not record.read(run).agreed, "it was for one attempt"
 
 
 def test_train_here_stands_beside_the_machines_that_have_a_launcher(add_machine, studio_home):

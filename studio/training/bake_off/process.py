@@ -15,8 +15,10 @@ def start(bake_off: BakeOff) -> None:
     with runs.claiming():
         if is_alive(bake_off):
             return
+        # Those that follow its runs elsewhere get no more of the environment than it has.
+        options = processes.WORKER if bake_off.is_local else processes.FOLLOWER
         pid = processes.start_detached(
-            __name__, bake_off.id, log_path=bake_off.folder / LOG_FILE, options=processes.WORKER
+            __name__, bake_off.id, log_path=bake_off.folder / LOG_FILE, options=options
         )
         runs.claim(_as_run(bake_off), pid)
 

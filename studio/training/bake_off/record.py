@@ -110,6 +110,11 @@ class BakeOff:
         return self.contenders[0].plan.is_local
 
     @property
+    def where(self) -> str:
+        """The machine at which its contenders train, as their plans name it."""
+        return self.contenders[0].plan.where
+
+    @property
     def minutes(self) -> float:
         """How long all of it took so far."""
         return sum(contender.minutes for contender in self.contenders)

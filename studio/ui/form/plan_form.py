@@ -83,19 +83,19 @@ def _build_checked_plan(form: FormState) -> Plan:
         },
         "method": {"name": form.method, "settings": form.settings[form.method]},
         "training": training,
-        "where": _find_where(form.machine),
+        "where": find_where(form.machine),
     }
     return visitors.limit_minutes(plan.parse(raw_plan, "the page", (methods.find_plan_problems,)))
 
 
 def _offers_gpus(form: FormState) -> bool:
     """Whether the form lets several GPUs of this machine train together."""
-    is_here = _find_where(form.machine) == "local"
+    is_here = find_where(form.machine) == "local"
     settings = valid_method_settings(form)[form.method]
     return is_here and find_visible_fields(form.task, form.method, settings)["num_gpus"]
 
 
-def _find_where(machine_id: str) -> str:
+def find_where(machine_id: str) -> str:
     """Where a run goes that starts with this machine chosen: there, if the studio can train on it."""
     machine = catalogue.load_machines().get(machine_id)
     can_leave = machine is not None and machine.can_train and not access.is_open_to_others()

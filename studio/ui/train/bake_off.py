@@ -41,7 +41,7 @@ WAITS = Message("waits for its turn")
 READ_FIRST = Message("This bake-off would leave this machine. Nothing has been sent yet.")
 STARTING = Message("The bake-off starts.")
 BROKE_OFF = Message("The bake-off stopped unexpectedly; what was learned is kept.")
-GO_ON = Message("Press Start to go on with it.")
+GO_ON = Message("Press Start, with the same machine chosen, to go on with it.")
 HEADS = (
     Message("Method", context="bake-off"),
     Message("Outcome"),
@@ -68,7 +68,9 @@ def start(
     minutes: object,
     **fields: Any,
 ) -> tuple[Any, ...]:
-    """Create and start a bake-off of the form's plan, or go on with one that broke off.
+    """Create and start a bake-off of the form's plan, or go on with one that broke off at the same machine.
+
+    What would be sent to another machine starts once the person has agreed to what that comes to now.
 
     Args:
         request: The visitor's request.
@@ -76,58 +78,34 @@ def start(
         browser_runs: The runs this browser has started.
         chosen: The names of the methods.
         minutes: How long all of it may take.
-        fields: The form (form_state.read_form).
+        fields: The form (form_state.read_form), and the answer of the sheet where that was agreed to.
 
     Returns:
         As `look`.
     """
     lang = request_language(request)
+    answer, form = consent_sheet.read_answer(fields), read_form(fields)
     try:
         access.check_queue(request)
         visitors.check_several()
         bake_off = _find_unfinished(bake_off_id)
+        if bake_off and bake_off.where != plan_form.find_where(form.machine):
+            bake_off = None
+        if bake_off and process.is_alive(bake_off):
+            return _show(bake_off, browser_runs, lang)
+        named_plans, cap_minutes = ([], 0.0) if bake_off else _name_contenders(form, chosen, minutes)
+        agreement = _describe_elsewhere(bake_off, named_plans, cap_minutes, answer.keep)
+        lines = agreement.lines if agreement else ()
+        if notice := consent_sheet.ask_unless_agreed(READ_FIRST, lines, answer, lang):
+            return notice, *_unchanged(bake_off_id)
         if not bake_off:
-            named_plans, cap_minutes = _name_contenders(read_form(fields), chosen, minutes)
-            if not named_plans[0][1].is_local:
-                lines = _describe_elsewhere(named_plans, cap_minutes).lines
-                return consent_sheet.ask_about(READ_FIRST, lines, lang), *_unchanged(bake_off_id)
-            bake_off = conductor.create(named_plans, cap_minutes)
+            bake_off = _create(agreement, named_plans, cap_minutes, answer.keep)
+        elif agreement:
+            elsewhere_bake_off.record_agreement(agreement, answer.keep)
         conductor.require_startable(bake_off)
         process.start(bake_off)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), *_unchanged(bake_off_id)
-    return _show(bake_off, browser_runs, lang)
-
-
-def start_elsewhere(
-    request: gr.Request,
-    browser_runs: object,
-    chosen: object,
-    minutes: object,
-    keep: bool = False,
-    **fields: Any,
-) -> tuple[Any, ...]:
-    """Start a bake-off at another machine, after the person has agreed to what that comes to.
-
-    Args:
-        request: The visitor's request.
-        browser_runs: The runs this browser has started.
-        chosen: The names of the methods.
-        minutes: How long all of it may take.
-        keep: Whether data and results stay there afterwards.
-        fields: The form (form_state.read_form).
-
-    Returns:
-        As `look`.
-    """
-    lang = request_language(request)
-    try:
-        named_plans, cap_minutes = _name_contenders(read_form(fields), chosen, minutes)
-        agreement = _describe_elsewhere(named_plans, cap_minutes, keep is True)
-        bake_off = elsewhere_bake_off.create(agreement, keep is True)
-        process.start(bake_off)
-    except (StudioError, OSError) as error:
-        return notices.error_notice(explain(error), lang), *_unchanged("")
     return _show(bake_off, browser_runs, lang)
 
 
@@ -136,9 +114,23 @@ def _unchanged(bake_off_id: str) -> tuple[Any, ...]:
     return gr.skip(), bake_off_id, gr.skip(), gr.skip(), gr.update(active=False)
 
 
-def _describe_elsewhere(named_plans: NamedPlans, cap_minutes: float, keep: bool = False) -> Agreement:
-    machine = consent_sheet.find_machine(named_plans[0][1])
+def _describe_elsewhere(
+    bake_off: BakeOff | None, named_plans: NamedPlans, cap_minutes: float, keep: bool
+) -> Agreement | None:
+    """What it comes to that runs leave this machine: of a bake-off that goes on, else of these plans."""
+    plan = bake_off.contenders[0].plan if bake_off else named_plans[0][1]
+    if plan.is_local:
+        return None
+    machine = consent_sheet.find_machine(plan)
+    if bake_off:
+        return elsewhere_bake_off.describe_again(bake_off, machine, keep)
     return elsewhere_bake_off.describe(named_plans, cap_minutes, machine, keep)
+
+
+def _create(agreement: Agreement | None, named_plans: NamedPlans, cap_minutes: float, keep: bool) -> BakeOff:
+    if agreement:
+        return elsewhere_bake_off.create(agreement, keep)
+    return conductor.create(named_plans, cap_minutes)
 
 
 def _find_unfinished(bake_off_id: object) -> BakeOff | None:
@@ -296,20 +288,14 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
     panel.expand(list_methods, inputs_kwargs=inputs, outputs=chosen, **UNQUEUED)
     for trigger in (panel.expand, timer.tick):
         trigger(look, [bake_off_id, browser_runs], outputs, **UNQUEUED)
-    asked = {**inputs, "browser_runs": browser_runs, "chosen": chosen, "minutes": minutes}
+    own_fields = {"bake_off_id": bake_off_id, "chosen": chosen, "minutes": minutes}
+    asked = {**inputs, **own_fields, "browser_runs": browser_runs}
+    answer = consent_sheet.wire(sheet, notice)
     start_button.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
-    start_button.click(
-        start,
-        inputs_kwargs={**asked, "bake_off_id": bake_off_id},
-        outputs=outputs,
-        trigger_mode="once",
-        **UNQUEUED,
-    )
-    notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
-    sheet.agree.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
+    start_button.click(start, inputs_kwargs=asked, outputs=outputs, trigger_mode="once", **UNQUEUED)
     sheet.agree.click(
-        start_elsewhere,
-        inputs_kwargs={**asked, "keep": sheet.keep},
+        start,
+        inputs_kwargs={**asked, **answer},
         outputs=outputs,
         trigger_mode="once",
         **UNQUEUED,

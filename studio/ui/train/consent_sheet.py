@@ -1,7 +1,7 @@
 """Before a run leaves this machine: what that comes to, and the button that agrees to it."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -9,16 +9,16 @@ import gradio as gr
 from studio import launchers
 from studio.errors import NotPossible
 from studio.estimate.machines.catalogue import Machine
-from studio.estimate.types import Estimate
 from studio.i18n import Message, label
 from studio.launchers import consent
-from studio.launchers.consent import Consent
 from studio.plan import Plan
 from studio.ui import access
 from studio.ui.components import notices
+from studio.ui.components.events import UNQUEUED
 from studio.ui.components.labels import t
 
 READ_FIRST = Message("This run would leave this machine. Nothing has been sent yet.")
+CHANGED = Message("What it comes to has changed since it was shown. Read it again; nothing has been sent.")
 KEEP = label("Keep data and result there afterwards")
 AGREE = label("Agree and start there")
 NOT_FOR_VISITORS = Message("On a page that others can reach, runs train on its own machine alone.")
@@ -36,6 +36,21 @@ class ConsentSheet(NamedTuple):
     agree: gr.Button
 
 
+class Answer(NamedTuple):
+    """What comes with the button that agrees: whether what lies there stays, and the lines it stood under."""
+
+    keep: bool
+    lines: str
+
+
+NO_ANSWER = Answer(False, "")
+
+
+def read_answer(fields: MutableMapping[str, Any]) -> Answer:
+    """Take the sheet's answer out of the fields of the page; where another button was pressed it is empty."""
+    return Answer(fields.pop("keep", False) is True, str(fields.pop("agreed_lines", "")))
+
+
 def find_machine(plan: Plan) -> Machine:
     """Where a plan trains that is not for this machine, at today's price.
 
@@ -47,30 +62,37 @@ def find_machine(plan: Plan) -> Machine:
     return consent.current_machine(launchers.find_machine(plan.where))
 
 
-def ask(plan: Plan, machine: Machine, estimate: Estimate | None, lang: str) -> dict[str, Any]:
-    """The notice that brings up the sheet; raises StudioError where the machine does not take the run."""
-    return ask_about(READ_FIRST, consent.describe(plan, machine, estimate).lines, lang)
+def ask_unless_agreed(
+    what: Message, lines: Sequence[Message], answer: Answer, lang: str
+) -> dict[str, Any] | None:
+    """The notice that brings up the sheet; None where the person has agreed to these very lines.
 
-
-def ask_about(what: Message, lines: Sequence[Message], lang: str) -> dict[str, Any]:
-    """The notice that brings up the sheet with these lines."""
+    Args:
+        what: What would leave this machine.
+        lines: What it comes to now; none where nothing leaves it.
+        answer: What the person has agreed to.
+        lang: The visitor's language.
+    """
     # What becomes of the data is said by the box to tick.
-    asks = [line.render(lang) for line in lines if line.text != consent.DELETED.text]
-    return {**notices.notice(what.render(lang), kind="check"), "asks": asks}
+    told_by_the_box = (consent.DELETED.text, consent.KEPT.text)
+    asks = [line.render(lang) for line in lines if line.text not in told_by_the_box]
+    if _write_list(asks) == answer.lines:
+        return None
+    notice = notices.notice((CHANGED if answer.lines else what).render(lang), kind="check")
+    return {**notice, "asks": asks}
 
 
-def agree(plan: Plan, machine: Machine, estimate: Estimate | None, keep: object) -> Consent:
-    """What the person has agreed to, worked out anew."""
-    return consent.describe(plan, machine, estimate, keep is True)
+def _write_list(lines: Sequence[object]) -> str:
+    items = "".join(f"<li>{html.escape(str(line))}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
 
 
-def show(notice: object) -> tuple[Any, str]:
+def show(notice: object) -> tuple[Any, Any]:
     """The sheet with the lines that a notice brings along; hidden where it brings none."""
     lines = notice.get("asks") if isinstance(notice, dict) else None
-    if not isinstance(lines, list):
-        return gr.update(visible=False), ""
-    items = "".join(f"<li>{html.escape(str(line))}</li>" for line in lines)
-    return gr.update(visible=True), f"<ul>{items}</ul>"
+    if not isinstance(lines, list) or not lines:
+        return gr.update(visible=False), gr.skip()
+    return gr.update(visible=True), _write_list(lines)
 
 
 def build(elem_id: str = "consent") -> ConsentSheet:
@@ -80,3 +102,14 @@ def build(elem_id: str = "consent") -> ConsentSheet:
         keep = gr.Checkbox(False, label=t(KEEP), elem_id=f"{elem_id}-keep")
         button = gr.Button(t(AGREE), variant="primary", elem_id=f"{elem_id}-agree", scale=0)
     return ConsentSheet(panel, lines, keep, button)
+
+
+def wire(sheet: ConsentSheet, notice: gr.HTML) -> dict[str, Any]:
+    """Let a notice bring up the sheet, and the button that agrees say that it is being checked.
+
+    Returns:
+        The fields of the sheet's answer, which the button's own event takes along (`read_answer`).
+    """
+    notice.change(show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
+    sheet.agree.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
+    return {"keep": sheet.keep, "agreed_lines": sheet.lines}

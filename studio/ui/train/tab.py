@@ -13,7 +13,8 @@ from studio.estimate.machines import catalogue
 from studio.estimate.machines.catalogue import Machine
 from studio.estimate.types import Estimate
 from studio.i18n import Message, join_sentences, label
-from studio.launchers import consent
+from studio.launchers import consent, resumption
+from studio.launchers.consent import Consent
 from studio.methods import no_regret
 from studio.plan import Plan
 from studio.runs import Run
@@ -40,6 +41,7 @@ from studio.ui.train import (
     remedies,
     runs_table,
 )
+from studio.ui.train.consent_sheet import Answer
 from studio.ui.train.corrections import DataTargets
 
 # How often the list of runs is brought up to date while one of them goes on.
@@ -127,20 +129,21 @@ def start_run(
 ) -> tuple[Any, ...]:
     """Create the run and start its worker.
 
-    Problems are reported before anything starts; a run that cannot fit is started only if the person insists.
+    Problems are reported before anything starts; a run that cannot fit is started only if the person insists,
+    one for another machine once the person has agreed to what that comes to now.
 
     Args:
         request: The visitor's request.
         browser_runs: The runs this browser has started.
         insist: Whether to start a run that does not fit.
-        fields: The form (form_state.read_form).
+        fields: The form (form_state.read_form), and the answer of the sheet where that was agreed to.
 
     Returns:
         The notice, the live view, the run, the runs of this browser, what would make it fit, and the box to
         insist.
     """
     lang = request_language(request)
-    form = read_form(fields)
+    answer, form = consent_sheet.read_answer(fields), read_form(fields)
     unchanged = (gr.skip(),) * 3
     if not _has_data(form):
         notice = notices.notice(NO_DATA.render(lang), NO_DATA_HINT.render(lang), kind="bad")
@@ -150,9 +153,14 @@ def start_run(
         plan_form.describe_plan(plan, lang)  # the data is checked once more: a browser may send anything
         machine = _find_machine(plan)
         estimate = before_start.check(plan, machine, insist is True)
-        if not plan.is_local:
-            return consent_sheet.ask(plan, machine, estimate, lang), *unchanged, {}, gr.skip()
-        run, message = _launch(plan, estimate, request)
+        agreement = None if plan.is_local else consent.describe(plan, machine, estimate, answer.keep)
+        lines = agreement.lines if agreement else ()
+        if question := consent_sheet.ask_unless_agreed(consent_sheet.READ_FIRST, lines, answer, lang):
+            return question, *unchanged, {}, gr.skip()
+        if agreement:
+            run, message = _launch_there(plan, estimate, agreement, answer.keep)
+        else:
+            run, message = _launch(plan, estimate, request)
     except DoesNotFit as error:
         notice = notices.notice(error.message.render(lang), DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
         changes = remedies.describe_fitting_changes(plan, lang)
@@ -161,44 +169,6 @@ def start_run(
         return plan_form.plan_error_notice(error, form.method, lang), *unchanged, {}, gr.skip()
     return (
         notices.notice(message.render(lang), kind="good"),
-        live_view.view_value(run.id, lang),
-        run.id,
-        [*access.read_run_ids(browser_runs), run.id],
-        {},
-        gr.update(value=False, visible=False),
-    )
-
-
-def start_elsewhere(
-    request: gr.Request, browser_runs: object, keep: bool = False, insist: bool = False, **fields: Any
-) -> tuple[Any, ...]:
-    """Start the form's plan on another machine, after the person has agreed to what that comes to.
-
-    Args:
-        request: The visitor's request.
-        browser_runs: The runs this browser has started.
-        keep: Whether data and result stay there afterwards.
-        insist: Whether to start a run that does not fit.
-        fields: The form (form_state.read_form).
-
-    Returns:
-        As `start_run`.
-    """
-    lang = request_language(request)
-    form = read_form(fields)
-    try:
-        access.find_dataset(form.source)
-        plan = plan_form.build_plan(form)
-        machine = consent_sheet.find_machine(plan)
-        estimate = before_start.check(plan, machine, insist is True)
-        agreement = consent_sheet.agree(plan, machine, estimate, keep)
-        run = before_start.create(plan, estimate, machine)
-        consent.record_agreement(run, agreement, keep is True)
-        launcher.start(run)
-    except (StudioError, OSError) as error:
-        return plan_form.plan_error_notice(error, form.method, lang), *(gr.skip(),) * 5
-    return (
-        notices.notice(STARTED_THERE.render(lang, machine=machine.name), kind="good"),
         live_view.view_value(run.id, lang),
         run.id,
         [*access.read_run_ids(browser_runs), run.id],
@@ -269,6 +239,16 @@ def _launch(plan: Plan, estimate: Estimate | None, request: gr.Request) -> tuple
     return run, message
 
 
+def _launch_there(
+    plan: Plan, estimate: Estimate | None, agreement: Consent, keep: bool
+) -> tuple[Run, Message]:
+    """Create and start a run on another machine, as agreed; also what to say of it."""
+    run = before_start.create(plan, estimate, agreement.machine)
+    consent.record_agreement(run, agreement, keep)
+    launcher.start(run)
+    return run, STARTED_THERE.format(machine=agreement.machine.name)
+
+
 def _start_worker(run: Run) -> None:
     """Let the run train: in a process of its own, on a ZeroGPU Space where the card is."""
     if space.is_zero_gpu():
@@ -285,11 +265,32 @@ def _find_active(candidates: Sequence[Run]) -> list[Run]:
 
 
 def resume_run(shown_run_id: str, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-    """Let the run that is looked at go on from where it was stopped or broke off."""
+    """Let the run that is looked at go on from where it was stopped or broke off.
+
+    Returns:
+        The notice, and the live view.
+    """
+    return _resume(read_event(event, "id"), shown_run_id, consent_sheet.NO_ANSWER, request)
+
+
+def resume_agreed(shown_run_id: str, request: gr.Request, **fields: Any) -> tuple[Any, ...]:
+    """As `resume_run`, once the person has agreed to what it comes to at another machine."""
+    return _resume(shown_run_id, shown_run_id, consent_sheet.read_answer(fields), request)
+
+
+def _resume(run_id: object, shown_run_id: str, answer: Answer, request: gr.Request) -> tuple[Any, ...]:
     lang = request_language(request)
     try:
-        run = _named_run(event)
+        run = _find_run(run_id)
         access.check_queue(request)
+        agreement = None
+        if resumption.needs_agreement(run):
+            agreement = resumption.describe(run, consent_sheet.find_machine(run.plan), answer.keep)
+        lines = agreement.lines if agreement else ()
+        if question := consent_sheet.ask_unless_agreed(consent_sheet.READ_FIRST, lines, answer, lang):
+            return question, live_view.view_value(run.id, lang)
+        if agreement:
+            consent.record_agreement(run, agreement, answer.keep)
         launcher.resume(run)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), live_view.view_value(shown_run_id, lang)
@@ -332,7 +333,10 @@ def stop_run(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
 
 def _named_run(event: gr.EventData) -> Run:
     """The run that a button of the card names; raises RunNotFound where it names none."""
-    run_id = read_event(event, "id") or ""
+    return _find_run(read_event(event, "id"))
+
+
+def _find_run(run_id: object) -> Run:
     return runs.get(run_id if isinstance(run_id, str) else "")
 
 
@@ -450,6 +454,7 @@ def build(
     bake_off.build(browser_runs, plan_inputs)
     with gr.Column(elem_id="this-run"):
         run_notice = notices.notice_box("run-notice")
+        resume_sheet = consent_sheet.build("resume-consent")
         run_view = live_view.build_view("live")
         with gr.Column(visible=False, elem_id="after-run") as after_run:
             with gr.Row(elem_id="after-run-buttons"):
@@ -469,11 +474,9 @@ def build(
         start_run, inputs_kwargs=start_inputs, outputs=started, trigger_mode="once", **UNQUEUED
     ).then(None, notice, None, js=REVEAL_RUN_JS)
     changed_inputs = {**plan_inputs, "browser_runs": browser_runs}
-    notice.change(consent_sheet.show, notice, [sheet.panel, sheet.lines], **UNQUEUED)
-    agreed_inputs = {**changed_inputs, "keep": sheet.keep, "insist": insist}
-    sheet.agree.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
+    agreed_inputs = {**start_inputs, **consent_sheet.wire(sheet, notice)}
     sheet.agree.click(
-        start_elsewhere, inputs_kwargs=agreed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
+        start_run, inputs_kwargs=agreed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
     ).then(None, notice, None, js=REVEAL_RUN_JS)
     fitting.again(
         start_fitting, inputs_kwargs=changed_inputs, outputs=started, trigger_mode="once", **UNQUEUED
@@ -483,6 +486,13 @@ def build(
     summary.change(None, None, [notice, fitting], js=f"() => {empty}", **UNQUEUED)
     state_changed = run_view.moved(clear_notice_at_end, run, notice, **UNQUEUED)
     run_view.resume(resume_run, run, [run_notice, run_view], trigger_mode="once", **UNQUEUED)
+    resume_sheet.agree.click(
+        resume_agreed,
+        inputs_kwargs={"shown_run_id": run, **consent_sheet.wire(resume_sheet, run_notice)},
+        outputs=[run_notice, run_view],
+        trigger_mode="once",
+        **UNQUEUED,
+    )
     run_view.again(
         try_again, browser_runs, [run_notice, run_view, run, browser_runs], trigger_mode="once", **UNQUEUED
     )

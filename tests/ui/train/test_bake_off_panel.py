@@ -1,5 +1,7 @@
 """A bake-off from the page: who can compete is offered, it starts once, its table says what was measured."""
 
+from types import SimpleNamespace
+
 import pytest
 from bake_off_trainer import EVAL_COUNT, Trainer
 from form_fields import ENGLISH
@@ -14,7 +16,7 @@ from studio.ui.train import bake_off
 def form_plan(make_plan, monkeypatch):
     """The plan that the form describes, whatever it holds."""
     plan = make_plan("lora", "classify", eval_count=EVAL_COUNT)
-    monkeypatch.setattr(bake_off, "read_form", lambda fields: None)
+    monkeypatch.setattr(bake_off, "read_form", lambda fields: SimpleNamespace(machine="here"))
     monkeypatch.setattr(plan_form, "build_plan", lambda form: plan)
     return plan
 
