@@ -59,6 +59,11 @@ COUNTED: dict[str, dict[str, Any]] = {
     "falcon": {**SIZES, **SPECIAL, "alibi": False},
     "falcon-alibi": {"model_type": "falcon", **SIZES, **SPECIAL, "alibi": True},
     "hyperclovax": {**GROUPED, "head_dim": 8, "logits_scaling": 2.0},
+    "minicpm3": {
+        **GROUPED,
+        **{"num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "dim_model_base": 16},
+        **{"qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
+    },
     "recurrent_gemma": {
         **GROUPED,
         **{"head_dim": 8, "lru_width": 32, "attention_window_size": 64, "logits_soft_cap": 0.01},

@@ -13,8 +13,9 @@ from studio.plan import Task
 
 # No model is narrower, and no LoRA is so wide.
 MIN_HEAD_WIDTH = 512
-# Families whose config calls `logits_scaling` what others divide by and these multiply by.
-MULTIPLIED_SCORES = ("hyperclovax",)
+# Models divide their logits by a config's `logits_scaling`, but HyperCLOVA X multiplies them, and MiniCPM3
+# divides what goes into the head: the power to which it is taken behind the head, elsewhere -1.
+LOGITS_SCALING_POWERS = {"hyperclovax": 1, "minicpm3": 0}
 Score = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -207,8 +208,8 @@ def _logit_scale(config: Any) -> float:
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
         if getattr(config, name, None) is not None:
             return float(getattr(config, name))
-    scale = float(getattr(config, "logits_scaling", None) or 1.0)
-    return scale if config.model_type in MULTIPLIED_SCORES else 1.0 / scale
+    scaling = float(getattr(config, "logits_scaling", None) or 1.0)
+    return float(scaling ** LOGITS_SCALING_POWERS.get(config.model_type, -1))
 
 
 def _logit_bound(config: Any) -> float:

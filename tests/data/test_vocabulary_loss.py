@@ -14,6 +14,7 @@ from transformers import (
     GraniteConfig,
     HyperCLOVAXConfig,
     InklingTextConfig,
+    MiniCPM3Config,
     Qwen3Config,
     RecurrentGemmaConfig,
 )
@@ -38,6 +39,7 @@ FAMILIES = {
     "scaled": CohereConfig(**SIZES, logit_scale=0.25),
     "divided": GraniteConfig(**SIZES, logits_scaling=4.0),
     "multiplied": HyperCLOVAXConfig(**SIZES, logits_scaling=4.0),
+    "divided before the head": MiniCPM3Config(**{**SIZES, "num_key_value_heads": 2}, dim_model_base=4),
     "bounded": Gemma2Config(**SIZES, final_logit_softcapping=2.0),
     "bounded by another name": RecurrentGemmaConfig(
         **{**SIZES, "num_hidden_layers": 3}, lru_width=16, logits_soft_cap=0.01

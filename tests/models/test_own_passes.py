@@ -25,7 +25,8 @@ def test_texts_stay_in_rows_of_their_own_where_a_mask_is_more_than_a_window(fami
 @pytest.mark.parametrize(
     ("family", "forgotten", "instead"),
     [
-        ("hyperclovax", "MULTIPLIED_SCORES", ()),
+        ("hyperclovax", "LOGITS_SCALING_POWERS", {}),
+        ("minicpm3", "LOGITS_SCALING_POWERS", {}),
         ("recurrent_gemma", "_logit_bound", lambda config: 0.0),
         ("granite", "_logit_scale", lambda config: 1.0),
     ],
