@@ -75,11 +75,13 @@ class Consent:
 
     Attributes:
         machine: The machine, at today's price.
+        account: The account that rents it; empty at a machine of the person's own.
         max_minutes: After how many minutes the machine ends the job; 0 at a box, which is the person's own.
         lines: What it comes to, in sentences.
     """
 
     machine: Machine
+    account: str
     max_minutes: float
     lines: tuple[Message, ...]
 
@@ -105,22 +107,25 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
         raise NotPossible(SEVERAL_NEED_RAY, START_CLUSTER, machine=machine.name, count=machine.cards)
     minutes = estimate.minutes if estimate else None
     lines = [_describe_duration(plan, machine, minutes)]
-    max_minutes = 0.0
+    max_minutes, owner = 0.0, ""
     if machine.job:
         max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None, machine)
+        owner = _find_account(machine)
         lines += _describe_job(machine, estimate, max_minutes)
+        lines.append(JOB_DATA.format(account=owner))
     elif machine.ray:
         lines += _describe_cluster(plan, machine, estimate)
     else:
         lines += _describe_box(plan, machine)
-    return Consent(machine, max_minutes, (*lines, RESULT, KEPT if keep else DELETED))
+    return Consent(machine, owner, max_minutes, (*lines, RESULT, KEPT if keep else DELETED))
 
 
 def record_agreement(run: Run, agreement: Consent, keep: bool) -> None:
     """Write beside a run what a person has agreed to: nothing leaves this machine without it."""
     machine = agreement.machine
     agreed = {"agreed": True, "keep": keep, "max_minutes": agreement.max_minutes}
-    record.read(run).write(run, machine=machine.name, price=bundle.price_of(machine), **agreed)
+    price = bundle.price_of(machine)
+    record.read(run).write(run, machine=machine.name, account=agreement.account, price=price, **agreed)
 
 
 def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> Message:
@@ -131,11 +136,15 @@ def _describe_duration(plan: Plan, machine: Machine, minutes: Range | None) -> M
     return DURATION.format(name=plan.name, machine=machine.name, low=minutes.low, high=minutes.high)
 
 
-def _describe_job(machine: Machine, estimate: Estimate | None, max_minutes: float) -> list[Message]:
+def _find_account(machine: Machine) -> str:
+    """The name of the account that rents a machine."""
     token = credentials.hub_token()
     if not token:
         raise NotPossible(JOB_NEEDS_TOKEN, TYPE_TOKEN, machine=machine.name)
-    person = account.sign_in(token)
+    return account.sign_in(token).name
+
+
+def _describe_job(machine: Machine, estimate: Estimate | None, max_minutes: float) -> list[Message]:
     setup_minutes = estimate.startup_minutes if estimate else minutes_before_start(machine)
     lines = [SETUP.format(minutes=setup_minutes)]
     source = machine.price_source
@@ -153,7 +162,7 @@ def _describe_job(machine: Machine, estimate: Estimate | None, max_minutes: floa
             message = COST.format(low=low, high=high, **price)
         most = round_up_cost(machine, max_minutes)
         lines += [message, CAP.format(minutes=max_minutes, most=most, currency=machine.currency)]
-    return [*lines, JOB_DATA.format(account=person.name)]
+    return lines
 
 
 def round_up_cost(machine: Machine, minutes: float) -> float:

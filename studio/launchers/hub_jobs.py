@@ -42,7 +42,7 @@ NO_JOB = Message("Hugging Face no longer knows the job of this run.")
 SUBMIT_AGAIN = Message("Resume the run: it is submitted again.")
 CANCELED = Message("The job was cancelled at Hugging Face.")
 ENDED_BADLY = Message("Hugging Face ended the job: {why}")
-OTHER_ACCOUNT = Message("The job is one of “{owner}”, and this machine has a token of “{account}”.")
+OTHER_ACCOUNT = Message("The run is one of “{owner}”, and this machine has a token of “{account}”.")
 USE_THAT_ACCOUNT = Message("Use a token of “{owner}” (`hf auth login`), and try again.")
 
 
@@ -57,18 +57,21 @@ class JobsLauncher:
         """Whose token this machine has, asked once."""
         return account.sign_in(credentials.hub_token())
 
-    def _owner(self, job: Job) -> Account:
-        """The person, whose job it has to be: to another account it would look as if there were none."""
-        if job["namespace"] != self._person.name:
-            names = {"owner": job["namespace"], "account": self._person.name}
-            raise LauncherRefused(OTHER_ACCOUNT, USE_THAT_ACCOUNT, **names)
+    def _require(self, owner: str) -> Account:
+        """The person, who has to be the run's owner: to another account it looks as if there were no job.
+
+        Args:
+            owner: The name of the account; empty where it is not known.
+        """
+        if owner and owner != self._person.name:
+            raise LauncherRefused(OTHER_ACCOUNT, USE_THAT_ACCOUNT, owner=owner, account=self._person.name)
         return self._person
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Upload run and studio to a private repository and start a job, unless one is there."""
         agreed = record.read(run)
         with _hub_errors():
-            person = self._person
+            person = self._require(agreed.account)
             repo = _repo_name(person, run)
             job = {"namespace": person.name, "repo": repo}
             if running := self._find_job(person, run):
@@ -115,15 +118,15 @@ class JobsLauncher:
     def events(self, job: Job) -> Iterator[str]:
         """The lines of the job's log, from the first, until it has ended."""
         with _hub_errors():
-            yield from self._owner(job).api.fetch_job_logs(
+            yield from self._require(job["namespace"]).api.fetch_job_logs(
                 job_id=job["id"], namespace=job["namespace"], follow=True
             )
 
     def status(self, job: Job) -> JobStatus:
         """Where the hub says that the job stands."""
         with _hub_errors():
-            info = self._owner(job).api.inspect_job(job_id=job["id"], namespace=job["namespace"])
-        status = info.status
+            api = self._require(job["namespace"]).api
+            status = api.inspect_job(job_id=job["id"], namespace=job["namespace"]).status
         if status.stage == JobStage.SCHEDULING:
             return JobStatus("waiting")
         if status.stage not in LAST_STAGES:
@@ -136,7 +139,7 @@ class JobsLauncher:
     def cancel(self, job: Job, at_once: bool = False) -> None:
         """Leave the wish to stop in the repository; a job that has not begun, or at once, is cancelled."""
         with _hub_errors():
-            api = self._owner(job).api
+            api = self._require(job["namespace"]).api
             if at_once or self.status(job).state == "waiting":
                 api.cancel_job(job_id=job["id"], namespace=job["namespace"])
                 return
@@ -148,7 +151,7 @@ class JobsLauncher:
         """Download the result, if there is one; files that have arrived are not fetched again."""
         draft = folder / ".download"
         with _hub_errors():
-            person = self._owner(job)
+            person = self._require(job["namespace"])
             snapshot_download(
                 job["repo"],
                 repo_type="dataset",
@@ -164,12 +167,12 @@ class JobsLauncher:
     def remove(self, job: Job) -> None:
         """Delete the repository with data and result."""
         with _hub_errors():
-            self._owner(job).api.delete_repo(job["repo"], repo_type="dataset", missing_ok=True)
+            self._require(job["namespace"]).api.delete_repo(job["repo"], repo_type="dataset", missing_ok=True)
 
     def discard(self, run: Run, job: Job, keep: bool) -> None:
         """Cancel the run's job; unless `keep`, delete the repository with data and result."""
         with _hub_errors():
-            person = self._owner(job) if job else self._person
+            person = self._require(job.get("namespace") or record.read(run).account)
             if job_id := self._find_job(person, run):
                 person.api.cancel_job(job_id=job_id, namespace=person.name)
             if not keep:

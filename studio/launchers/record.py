@@ -16,6 +16,7 @@ class Record:
         machine: The name of the machine, for people.
         agreed: Whether a person has agreed to what a run there comes to; once it has ended there, no longer.
         keep: Whether what lies there stays once the result is here.
+        account: The account at the machine under which it was agreed to; empty where there are none.
         price: The price that was agreed to (per_hour, currency, billed); empty where none is known.
         max_minutes: The machine ends the job after so many; 0 for no such limit.
         sent: Whether something may lie there that is to be deleted once the result is here.
@@ -29,6 +30,7 @@ class Record:
     machine: str = ""
     agreed: bool = False
     keep: bool = False
+    account: str = ""
     price: dict[str, Any] = field(default_factory=dict)
     max_minutes: float = 0.0
     sent: bool = False

@@ -135,6 +135,20 @@ def test_a_job_of_another_account_is_not_taken_for_lost(ada, make_run, monkeypat
     assert_message(caught.value, hub_jobs.OTHER_ACCOUNT, owner="ada", account="bob")
 
 
+def test_a_run_is_rented_by_the_account_that_was_agreed_to(ada, make_run, behave, monkeypatch):
+    run, machine = make_run(), launchers.find_machine("hf-t4-small")
+    consent.record_agreement(run, consent.describe(run.plan, machine, None), keep=False)
+    monkeypatch.setenv("HF_TOKEN", OTHERS_TOKEN)
+    with pytest.raises(LauncherRefused) as caught:
+        follower.follow(run.id)
+    assert_message(caught.value, hub_jobs.OTHER_ACCOUNT, owner="ada", account="bob")
+    assert ada.repos == {}
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    launcher.requeue(run)
+    follower.follow(run.id)
+    assert runs.status(run).state == "done"
+
+
 class BusyApi:
     """A hub that takes no upload for the first eight times."""
 
@@ -250,7 +264,7 @@ def test_every_job_ends_and_the_training_before_it(make_plan, cap, money, longes
 def test_a_cap_on_money_counts_by_the_price_that_was_agreed_to(ada, make_run, behave):
     run, machine = make_run(keep=True), launchers.find_machine("hf-t4-small")
     agreed = dataclasses.replace(machine, price_per_hour=0.45)
-    consent.record_agreement(run, consent.Consent(agreed, 30.0, ()), keep=True)
+    consent.record_agreement(run, consent.Consent(agreed, "ada", 30.0, ()), keep=True)
     follower.follow(run.id)
     (repo,) = ada.repos.values()
     rows = yaml.safe_load(repo.files["bundle/machines.yaml"])["machines"]
