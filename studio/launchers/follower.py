@@ -39,7 +39,7 @@ RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it ha
 NO_RESULT = Message("The training at “{machine}” has ended well, but its result is not there.")
 NOT_REMOVED = Message(
     "The result is here. What lies at “{machine}” could not be deleted: {why} It is tried again when the "
-    "page starts, and when the run is deleted."
+    "run is deleted and, if the run is done, when the page starts."
 )
 CALLED_OFF = Message(
     "It was stopped before it began. What was sent to “{machine}” could not be deleted: {why} It is tried "
