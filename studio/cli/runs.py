@@ -8,8 +8,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from studio import launchers, run_index, runs
 from studio import plan as plans
+from studio import run_index, runs
 from studio.cli import EXIT_OK
 from studio.data.text.text_length import shorten
 from studio.evaluate import verdict
@@ -122,6 +122,8 @@ def _pin(text: str, is_pinned: bool) -> int:
 
 
 def _delete(text: str, is_confirmed: bool) -> int:
+    from studio import launchers
+
     deleted_run = runs.find(text)
     name = deleted_run.plan.name
     if not is_confirmed and not _confirm(SURE.render(name=name)):

@@ -125,10 +125,12 @@ def test_a_run_out_of_memory_shows_three_plans_that_fit_and_starts_the_pressed_o
     assert len(shown["steps"]) == 3
     assert all(" GB, " in step["text"] for step in shown["steps"])
     assert live_view.poll([short_of_memory.id, 0, "zh"])["remedies"]["heading"] != shown["heading"]
-    notice, _, run_id, _ = press(short_of_memory.id, shown["steps"][0]["key"])
+    key = shown["steps"][0]["key"]
+    notice, _, run_id, _ = press(short_of_memory.id, key)
     (run,) = started
     assert (notice["kind"], run.id) == ("good", run_id)
-    assert run.plan.training.gradient_accumulation_steps > 1
+    assert key == "training.gradient_checkpointing", "micro batches would hold the gradients of those before"
+    assert run.plan.training.gradient_checkpointing
     assert run.plan.training.batch_size == 8
 
 
