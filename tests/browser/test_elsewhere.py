@@ -67,6 +67,7 @@ def test_a_bake_off_leaves_this_machine_only_once_agreed(visit, box, tiny_chat):
     expect(page.locator("#bake-off-stop")).to_be_hidden(timeout=120_000)
 
 
+@pytest.mark.exhaustive
 def test_what_changes_under_the_sheet_and_what_goes_on_is_agreed_to_anew(visit, box, tiny_chat):
     box.behave("dies")
     page = visit()
