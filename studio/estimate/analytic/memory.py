@@ -17,12 +17,15 @@ from studio.methods.workload import (
 )
 from studio.models.shape import ModelShape
 
-# What comes and goes takes more memory than its bytes, since blocks of all sizes leave gaps. On a CPU glibc
-# keeps what was freed: of transients 0.43 more (fitted on the runs of tests/bench/estimator.md). On a GPU it
-# is a share of everything (public rows: 1.04 to 1.10, eager attention more;
-# docs/estimator.md#fragmentation_share).
-FRAGMENTATION_SHARE = {"processor": 0.43, "card": 0.07}
-TRANSIENT_PARTS = ("activations", "scores", "passing", "written")
+# What comes and goes takes more memory than its bytes, since blocks of all sizes leave gaps. On a CPU it is
+# 0.15 of what is kept for the way back. On a GPU it is a share of everything (public rows: 1.04 to 1.10,
+# eager attention more; docs/estimator.md#fragmentation_share).
+FRAGMENTATION_SHARE = {"processor": 0.15, "card": 0.07}
+FRAGMENTING_PARTS = ("activations", "passing", "written")
+# On a CPU gradients that come after the peak find room in what activations have left for a quarter of their
+# bytes (docs/estimator.md#displaced_gradient_share).
+DISPLACED_GRADIENT_SHARE = 0.75
+TRANSIENT_PARTS = (*FRAGMENTING_PARTS, "scores")
 # Bytes of a number in NF4: half a byte, a scale of one byte for each 64 numbers, and 4 bytes for each 256
 # scales (Dettmers et al. 2023, double quantisation).
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -32,7 +35,7 @@ BLOCKS_IN_MEMORY = 2
 # What a run holds on a CPU beside its libraries and its model: the tokenizer, the examples, the buffers of
 # the arithmetic library (fitted together with FRAGMENTATION_SHARE; a run of a tiny model holds 0.1 GB over
 # its libraries).
-PROCESS_OVERHEAD_BYTES = {"processor": 0.11e9, "card": 0.0}
+PROCESS_OVERHEAD_BYTES = {"processor": 0.14e9, "card": 0.0}
 # AdamW's two averages in the device's memory: in 32 bits, in 8 bits, and as pages of the machine's memory
 # (bytes per trainable parameter; docs/estimator.md#optimizer_state_bytes).
 OPTIMIZER_STATE_BYTES: dict[Optimizer, float] = {
@@ -212,19 +215,22 @@ def peak_memory(
             parts = several_cards.shard_parts(parts, run, bytes_per_collected_parameter(machine))
         elif run.is_sharded:
             parts["model"] = float(bytes_per_parameter(machine) * run.parameters.total)
-        # A trace has replayed the allocator; the closed form takes a share.
-        parts["slack"] = counts.parts.get("slack", _fragmentation_bytes(parts, machine))
+        gradient_bytes = bytes_per_trained_parameter(run, machine) * run.parameters.trainable
+        # A trace has replayed a card's allocator; else it is a share.
+        displaced_bytes = max(0.0, gradient_bytes - parts["gradients"]) if phase.with_gradients else 0.0
+        parts["slack"] = counts.parts.get("slack", _fragmentation_bytes(parts, displaced_bytes, machine))
         if sum(parts.values()) > sum(peak_parts.values()):
             peak_parts, releasable_bytes = parts, counts.spare
     return {name: size for name, size in peak_parts.items() if size > 0}, releasable_bytes
 
 
-def _fragmentation_bytes(parts: dict[str, float], machine: Machine) -> float:
+def _fragmentation_bytes(parts: dict[str, float], displaced_bytes: float, machine: Machine) -> float:
+    """Return what is held and not in use; `displaced_bytes` are the gradients that are not there yet."""
+    share = FRAGMENTATION_SHARE[machine.kind]
     if machine.is_gpu:
-        fragmenting_bytes = sum(parts.values()) - parts["runtime"]
-    else:
-        fragmenting_bytes = sum(parts[name] for name in TRANSIENT_PARTS)
-    return FRAGMENTATION_SHARE[machine.kind] * fragmenting_bytes
+        return share * (sum(parts.values()) - parts["runtime"])
+    kept_bytes = sum(parts[name] for name in FRAGMENTING_PARTS)
+    return share * kept_bytes + DISPLACED_GRADIENT_SHARE * displaced_bytes
 
 
 def disk_bytes(run: MethodRun, machine: Machine) -> float:
