@@ -6,7 +6,7 @@ from studio import runs
 from studio.estimate import all_methods
 from studio.estimate.machines.catalogue import Machine
 from studio.i18n import Message
-from studio.launchers import consent, record
+from studio.launchers import consent
 from studio.launchers.consent import Consent
 from studio.runs import Run
 
@@ -22,7 +22,7 @@ BEGINS_ANEW = Message(
 
 def needs_agreement(run: Run) -> bool:
     """Whether a run that goes on would be sent to another machine anew: its job there has ended."""
-    if run.plan.is_local or record.read(run).job:
+    if run.plan.is_local or runs.may_go_on_elsewhere(run):
         return False
     state = runs.status(run).state
     return state != "done" if state in runs.ENDED_STATES else not runs.is_alive(run)

@@ -218,13 +218,20 @@ def test_a_lost_connection_is_told_and_taken_up_again(quick_box, make_run, monke
     assert steps(run) == [1, 2, 3, 4, 5]
 
 
-def test_a_follower_that_was_killed_finds_its_run_again(quick_box, make_run):
+@pytest.fixture
+def unfollowed_run(quick_box, make_run):
+    """A run that waits at the box after five steps, and whose follower was killed."""
     run = make_run()
     quick_box.behave("waits")
     launcher.start(run)
     wait_for(lambda: len(steps(run)) == 5)
     runs.worker_process(run).kill()
     wait_for(lambda: not runs.is_alive(run))
+    return run
+
+
+def test_a_follower_that_was_killed_finds_its_run_again(quick_box, unfollowed_run):
+    run = unfollowed_run
     status = runs.status(run)
     assert (status.state, status.message.text) == ("failed", runs.NOT_FOLLOWED.text)
     (quick_box.run_folder(run) / "stop").touch()
@@ -234,13 +241,8 @@ def test_a_follower_that_was_killed_finds_its_run_again(quick_box, make_run):
     assert quick_box.calls.count("nohup") == 1, "nothing was started twice"
 
 
-def test_a_stop_that_nobody_passed_on_is_kept_for_the_next_follower(quick_box, make_run):
-    run = make_run()
-    quick_box.behave("waits")
-    launcher.start(run)
-    wait_for(lambda: len(steps(run)) == 5)
-    runs.worker_process(run).kill()
-    wait_for(lambda: not runs.is_alive(run))
+def test_a_stop_that_nobody_passed_on_is_kept_for_the_next_follower(unfollowed_run):
+    run = unfollowed_run
     launcher.stop(run)
     runs.set_status(run, "failed", "train", message=follower.STILL_THERE)  # as when a machine is given up
     launchers.follow_again()
