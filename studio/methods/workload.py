@@ -29,6 +29,8 @@ BF16_WEIGHTS_MIN_PARAMETERS = 1e9
 # Tokens of a batch in which a frozen bottom is run once over all examples
 # (studio.methods.training.activation_cache).
 CACHE_BATCH_TOKENS = 4096
+# The share of main memory that frozen layers' outputs may take; more of them go to the disk.
+MAX_CACHE_SHARE = 0.25
 # Examples that a classifier's head is first fitted to (studio.methods.training.linear_head), at most.
 MAX_LINEAR_ROWS = 20_000
 # Steps of its solver (measured on Banking77: docs/methods.md#linear-start).
@@ -194,7 +196,10 @@ class Workload:
     @property
     def steps(self) -> int:
         """Optimizer steps over all epochs."""
-        steps_per_epoch = math.ceil(self.n_train / (self.training.batch_size or 1))
+        n_texts: float = self.n_train
+        if self.task == "complete" and self.rows:  # a long plain text becomes several
+            n_texts *= len(supervised_lengths(self)) / len(self.rows)
+        steps_per_epoch = math.ceil(n_texts / (self.training.batch_size or 1))
         return math.ceil(steps_per_epoch * (self.training.epochs or 1))
 
     @property

@@ -62,6 +62,14 @@ def test_general_examples_add_their_steps_and_their_own_lengths_to_the_training_
     assert tokens == pytest.approx(80 * 50 + 20 * 10, rel=0.1)
 
 
+def test_a_long_plain_text_takes_a_step_for_each_of_its_pieces():
+    # 20 texts of 1,000 tokens, two of them aside, each in 3 pieces of 400, 400 and 200 tokens.
+    small = shape.from_config(presets.models()["smollm2-135m"].config)
+    training = Training(epochs=2, batch_size=6, max_length=400)
+    load = Workload("complete", (RowTokens(0, 1_000),) * 20, 20, 0.1, training, small)
+    assert load.steps == 2 * 18 * 3 / 6
+
+
 def test_a_training_is_checked_on_500_examples_and_its_base_and_result_on_all():
     # 10,000 examples, a tenth aside: 1,000 validation examples. 11 checks of 500, and 2 of 1,000.
     small = shape.from_config(presets.models()["smollm2-135m"].config)

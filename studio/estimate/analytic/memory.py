@@ -9,6 +9,7 @@ from studio.estimate.machines.rates import Rates
 from studio.estimate.method_run import MethodRun
 from studio.estimate.op_counts import OpCounts
 from studio.methods.workload import (
+    MAX_CACHE_SHARE,
     Optimizer,
     Phase,
     choose_optimizer,
@@ -210,7 +211,6 @@ def peak_memory(
         parts["beside"] = phase.extra_models * bytes_per_parameter(machine) * shape.total()
         if phase.with_gradients:
             parts["optimiser"] = resident["optimiser"]
-        parts["written"] += bytes_per_parameter(machine) * shape.hidden * phase.cached_tokens
         if run.is_sharded and phase.with_gradients:
             parts = several_cards.shard_parts(parts, run, bytes_per_collected_parameter(machine))
         elif run.is_sharded:
@@ -219,9 +219,18 @@ def peak_memory(
         # A trace has replayed a card's allocator; else it is a share.
         displaced_bytes = max(0.0, gradient_bytes - parts["gradients"]) if phase.with_gradients else 0.0
         parts["slack"] = counts.parts.get("slack", _fragmentation_bytes(parts, displaced_bytes, machine))
+        parts["written"] += _cached_bytes(run, phase, machine)
         if sum(parts.values()) > sum(peak_parts.values()):
             peak_parts, releasable_bytes = parts, counts.spare
     return {name: size for name, size in peak_parts.items() if size > 0}, releasable_bytes
+
+
+def _cached_bytes(run: MethodRun, phase: Phase, machine: Machine) -> float:
+    """Return what hidden states of an earlier phase take: main memory, and of more than that a file."""
+    if machine.is_gpu and not machine.has_unified_memory:
+        return 0.0
+    cached_bytes = bytes_per_parameter(machine) * run.workload.shape.hidden * phase.cached_tokens
+    return cached_bytes if cached_bytes < MAX_CACHE_SHARE * machine.usable_bytes else 0.0
 
 
 def _fragmentation_bytes(parts: dict[str, float], displaced_bytes: float, machine: Machine) -> float:

@@ -179,7 +179,8 @@ def _batch_size(context: TrainingContext, n_rows: int) -> int:
 
 def _build_trainer(context: TrainingContext, policy: Any, algorithm: str, rows: Sequence[Judged]) -> Any:
     """TRL's trainer of the algorithm with a new LoRA."""
-    n_rows = len(rows) if algorithm == "kto" else len(rows) // 2
+    texts_per_example = 1 if algorithm == "kto" else 2
+    n_rows = len(rows) // texts_per_example
     batch_size = _batch_size(context, n_rows)
     rate = float(context.settings["last_rate"]) or schedule.default_learning_rate(
         stage_files.model_shape(policy)
@@ -190,7 +191,7 @@ def _build_trainer(context: TrainingContext, policy: Any, algorithm: str, rows: 
         schedule.direct_steps(context.settings, n_rows, batch_size),
         rate,
         max_length=context.plan.training.token_limit,
-        **stage_files.pair_batch_sizes(context, batch_size),
+        **stage_files.micro_batches(context, batch_size, texts_per_example),
     )
     config, trainer_class, dataset = BUILDERS[algorithm](context, arguments, rows)
     return stage_files.resumable(trainer_class)(

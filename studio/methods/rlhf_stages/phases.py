@@ -112,6 +112,13 @@ def _direct_batch_size(load: Workload, n_rows: int) -> int:
     return min(load.training.batch_size or 8, n_rows)
 
 
+def _texts_at_once(load: Workload, n_examples: int, texts_per_example: int) -> int:
+    """The texts of a micro batch, where so many pairs or single answers are a step."""
+    accumulation_steps = load.training.accumulation_steps
+    size = schedule.micro_batch_size(n_examples, accumulation_steps, texts_per_example)
+    return size * texts_per_example
+
+
 def _completion_length(settings: Settings, load: Workload, reward_name: str) -> int:
     """How long an answer may be in practice (tokens)."""
     example_lengths = [row.completion_tokens for row in load.rows if row.completion_tokens]
@@ -182,9 +189,10 @@ def _reward_model_phases(settings: Settings, load: Workload) -> tuple[Phase, ...
             "check", kept_aside, head="classes", block_share=schedule.REWARD_DEPTH, extra_models=1.0
         )
         return head, check, _pair_verdict(texts, load, passes=1, block_share=schedule.REWARD_DEPTH)
+    n_at_once = _texts_at_once(load, batch_size, texts_per_example=2)
     training = Phase(
         "reward",
-        workload.build_micro_batches(texts, max(2, load.micro_batch_size), n_train_texts),
+        workload.build_micro_batches(texts, n_at_once, n_train_texts),
         "rlhf",
         with_gradients=True,
         passes=steps * batch_size / load.n_train,
@@ -286,12 +294,14 @@ def _direct_phases(settings: Settings, load: Workload, algorithm: str) -> tuple[
     load = _fitting_load(settings, load)
     texts = _pair_texts(load, load.training.token_limit)
     answers_per_row = len(texts) / max(len(load.rows), 1) if is_single else 2
+    texts_per_example = 1 if is_single else 2
     n_rows = _count_direct_rows(load, algorithm)
     batch_size = _direct_batch_size(load, n_rows)
     steps = schedule.direct_steps(settings, n_rows, batch_size)
-    n_texts = batch_size * steps * (1 if is_single else 2)
+    n_texts = batch_size * steps * texts_per_example
+    micro_batch_size = _texts_at_once(load, batch_size, texts_per_example)
     trained_texts = _scored_texts(texts, algorithm) if algorithm in CHUNKED_ALGORITHMS else texts
-    train_batches = workload.build_micro_batches(trained_texts, max(2, load.micro_batch_size), n_texts)
+    train_batches = workload.build_micro_batches(trained_texts, micro_batch_size, n_texts)
     n_validation_texts = load.n_validation * answers_per_row
     validation_batches = workload.build_micro_batches(texts, EVAL_BATCH_SIZE, n_validation_texts)
     training = Phase(

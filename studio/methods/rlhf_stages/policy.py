@@ -59,6 +59,11 @@ REWARD_CHANGE = Message(
     "On {count} kept-aside questions the score changed by {change:+.3g} on average ({low:+.3g} to "
     "{high:+.3g} with 95% confidence); answers went from {before:.0f} to {after:.0f} tokens."
 )
+# No interval can be told from a single question.
+SINGLE_CHANGE = Message(
+    "On the only kept-aside question the score changed by {change:+.3g}, which alone says little; answers "
+    "went from {before:.0f} to {after:.0f} tokens."
+)
 
 
 class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships no types
@@ -327,9 +332,11 @@ def _split_questions(
 def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
     """The mean change of the same questions' scores, and its 95 % confidence interval, `low` to `high`.
 
-    Mean ± 1.96 standard errors of the differences; at least two questions.
+    Mean ± 1.96 standard errors of the differences; empty for a single question, of which neither is known.
     """
     changes = [new - old for old, new in zip(before, after, strict=True)]
+    if len(changes) == 1:
+        return {}
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     margin = z * stdev(changes) / math.sqrt(len(changes))
     return {"mean": mean(changes), "low": mean(changes) - margin, "high": mean(changes) + margin}
@@ -343,13 +350,16 @@ def _describe(context: TrainingContext, values: dict[str, Any]) -> tuple[Message
         generations=int(context.settings["num_generations"]),
         tokens=values["answer_tokens"],
     )
+    lengths = {name: values[name]["completion_length"] for name in ("before", "after")}
+    if not values["change"]:
+        single_change = values["after"]["reward"] - values["before"]["reward"]
+        return seen, SINGLE_CHANGE.format(change=single_change, **lengths)
     change = REWARD_CHANGE.format(
         count=values["questions"]["held_out"],
         change=values["change"]["mean"],
         low=values["change"]["low"],
         high=values["change"]["high"],
-        before=values["before"]["completion_length"],
-        after=values["after"]["completion_length"],
+        **lengths,
     )
     return seen, change
 

@@ -389,7 +389,7 @@ def _build_trainer(context: TrainingContext, model: Any, train_pairs: Sequence[P
         rate,
         max_length=None,
         dataloader_drop_last=True,
-        **stage_files.pair_batch_sizes(context, batch_size),
+        **stage_files.micro_batches(context, batch_size, texts_per_example=2),
     )
 
     def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -92,6 +92,23 @@ def direct_steps(settings: Settings, n_rows: int, batch_size: int) -> int:
     return math.ceil(epochs * n_rows / batch_size)
 
 
+def micro_batch_size(n_examples: int, accumulation_steps: int, texts_per_example: int) -> int:
+    """How many examples of a step are computed at once: a share of them that leaves none out.
+
+    A pair is two texts, so half as many pairs as texts fit. KTO, whose examples are single answers, compares
+    each with its neighbour's question and needs two at once.
+
+    Args:
+        n_examples: The pairs, or single answers, of a step.
+        accumulation_steps: In how many parts the plan computes a step of single texts.
+        texts_per_example: 2 for pairs, 1 for single answers.
+    """
+    fewest = 2 // texts_per_example
+    most = n_examples // (texts_per_example * accumulation_steps)
+    even_shares = [size for size in range(fewest, n_examples + 1) if n_examples % size == 0] or [fewest]
+    return max((size for size in even_shares if size <= most), default=even_shares[0])
+
+
 def max_completion_length(settings: Settings, reward_name: str, example_lengths: Sequence[int]) -> int:
     """How long an answer may be while the policy trains (tokens).
 

@@ -12,6 +12,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.utils import RepeatSampler
 
 from studio.methods import lora
+from studio.methods.rlhf_stages import schedule
 from studio.methods.spec import Scores, StageMonitor, TrainingContext
 from studio.methods.training import supervised
 from studio.models import shape as shapes
@@ -143,16 +144,17 @@ def trl_arguments(
     }
 
 
-def pair_batch_sizes(context: TrainingContext, pairs_per_step: int) -> dict[str, int]:
-    """Micro batch size and accumulation for so many pairs a step.
+def micro_batches(context: TrainingContext, n_examples: int, texts_per_example: int) -> dict[str, int]:
+    """Micro batch size and accumulation of a step.
 
-    A pair is two texts, so a micro batch holds half as many pairs as single texts.
+    Args:
+        context: The training.
+        n_examples: The pairs, or single answers, of a step.
+        texts_per_example: 2 for pairs, 1 for single answers.
     """
-    micro_batch_size = max(1, pairs_per_step // (2 * context.plan.training.accumulation_steps))
-    return {
-        "per_device_train_batch_size": micro_batch_size,
-        "gradient_accumulation_steps": max(1, pairs_per_step // micro_batch_size),
-    }
+    accumulation_steps = context.plan.training.accumulation_steps
+    size = schedule.micro_batch_size(n_examples, accumulation_steps, texts_per_example)
+    return {"per_device_train_batch_size": size, "gradient_accumulation_steps": n_examples // size}
 
 
 def run_trainer(

@@ -16,12 +16,10 @@ from studio.data.examples import Encoded
 from studio.errors import OutOfDiskSpace
 from studio.i18n import Message
 from studio.methods.spec import TrainingContext
-from studio.methods.workload import CACHE_BATCH_TOKENS
+from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_CACHE_SHARE
 from studio.models import device, layers
 from studio.storage import require_disk_space
 
-# The share of the free memory that the cache may take; a larger cache goes to the disk.
-MAX_MEMORY_SHARE = 0.25
 # Blocks that return their hidden states as the first of a tuple, and do not say so where they return it.
 RETURN_TUPLES = ("MPNetLayer", "RwkvBlock")
 CACHED_ON_DISK = Message(
@@ -201,7 +199,7 @@ def _row_spans(rows: list[Encoded]) -> list[tuple[int, int]]:
 
 def _choose_location(context: TrainingContext, n_bytes: int) -> tuple[str, tuple[Message, ...]]:
     """Where so many bytes are kept ("memory", "disk" or "nowhere"), and messages about it."""
-    if n_bytes < MAX_MEMORY_SHARE * context.free_memory():
+    if n_bytes < MAX_CACHE_SHARE * context.free_memory():
         return "memory", ()
     try:
         require_disk_space(context.folder, n_bytes)

@@ -40,6 +40,8 @@ MAX_MODEL_CHARS = 500
 MAX_INLINE_GROUPING = 5000
 PLAN_SUMMARY = Message("{method} on {model}: {train} {train:example|examples}")
 STEPS_SUMMARY = Message("{epochs:g} epochs, batch size {batch}, {steps} steps")
+# A long text to continue becomes several, which only its tokens tell.
+STEPS_SUMMARY_OF_TEXTS = Message("{epochs:g} epochs, batch size {batch}, at least {steps} steps")
 CHECK_SUMMARY = Message("{check} held out to check on the way (validation)")
 TEST_SUMMARY = Message("{test} held out for the final test")
 EARLY_END = Message("ends early after {patience} checks in a row without progress")
@@ -171,7 +173,8 @@ def describe_plan(run_plan: Plan, lang: str) -> str:
 def _describe_steps(run_plan: Plan, train_count: int, lang: str) -> str:
     batch_size, epochs = default_batch_and_epochs(run_plan, train_count)
     steps = defaults.count_steps(train_count, batch_size, epochs)
-    return STEPS_SUMMARY.render(lang, epochs=epochs, batch=batch_size, steps=steps)
+    message = STEPS_SUMMARY_OF_TEXTS if run_plan.task == "complete" else STEPS_SUMMARY
+    return message.render(lang, epochs=epochs, batch=batch_size, steps=steps)
 
 
 def _resolve_settings(run_plan: Plan) -> Settings:

@@ -18,6 +18,10 @@ MORE_METHOD_SETTINGS = label("More settings of this method")
 SUGGESTED_VALUES = Message(
     "For {count} training examples: epochs {epochs:g}, batch size {batch}, {steps} steps."
 )
+SUGGESTED_FOR_TEXTS = Message(
+    "For {count} training texts: epochs {epochs:g}, batch size {batch}, at least {steps} steps: a long text "
+    "counts as several."
+)
 SUGGESTED_WITHOUT_STEPS = Message("For {count} training examples: batch size {batch}.")
 SUGGESTED_WITHOUT_TRAINING = Message(
     "0 unfrozen blocks: no epochs, no learning rate. The linear model is fitted to {count} examples at once."

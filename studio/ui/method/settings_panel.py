@@ -98,6 +98,8 @@ def suggest_training_values(request: gr.Request, **fields: Any) -> tuple[Any, ..
     settings = plan_form.valid_method_settings(form)[method.name]
     has_first_stage = has_supervised_stage(form.task, method.name, settings)
     template = messages.SUGGESTED_VALUES if has_first_stage else messages.SUGGESTED_WITHOUT_STEPS
+    if form.task == "complete" and has_first_stage:
+        template = messages.SUGGESTED_FOR_TEXTS
     if not method.takes_steps(settings):
         template = messages.SUGGESTED_WITHOUT_TRAINING
     text = template.render(

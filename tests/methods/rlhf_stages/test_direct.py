@@ -55,8 +55,11 @@ def single_answers(job, n_bad):
     return dataclasses.replace(job, examples=(good + bad, good[:4] + bad[:4]))
 
 
-def test_kto_learns_from_every_single_answer(make_recorded_job):
-    job, stages = make_recorded_job(settings={"algorithm": "kto", "sft": False})
+@pytest.mark.parametrize("accumulation_steps", [1, 8])
+def test_kto_learns_from_every_single_answer(make_recorded_job, accumulation_steps):
+    """Two at once however few fit: it compares each with another's question."""
+    training = {"batch_size": 8, "gradient_accumulation_steps": accumulation_steps}
+    job, stages = make_recorded_job(settings={"algorithm": "kto", "sft": False}, **training)
     job = single_answers(job, n_bad=6)
     methods.get("rlhf").train(job)
     assert stages == ["kto"]

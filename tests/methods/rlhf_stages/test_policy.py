@@ -94,6 +94,15 @@ def test_the_change_of_a_score_has_an_interval():
     assert change == pytest.approx({"mean": 2, "low": 2 - margin, "high": 2 + margin})
 
 
+def test_the_change_on_a_single_question_is_told_without_an_interval(make_recorded_job):
+    settings = {"steps": 1, "reward": "length", "num_generations": 2, "max_completion_length": 8}
+    job, _ = make_recorded_job("prompts", settings)
+    job = dataclasses.replace(job, examples=(job.examples[0], job.examples[1][:1]))
+    methods.get("rlhf").train(job)
+    practice = job.notes["rl"]
+    assert (practice["questions"]["held_out"], practice["change"]) == (1, {})
+
+
 def test_questions_with_known_answers_are_practised_without_answers_to_imitate(make_plan, train_run):
     settings = {"steps": 2, "max_completion_length": 8, "num_generations": 2, "prompts_per_step": 2}
     plan = make_plan("rlhf", "prompts", settings)

@@ -58,3 +58,14 @@ def test_questions_alone_are_practised_by_grpo_without_answers_to_imitate():
     assert not schedule.has_sft(settings(), "prompts")
     assert schedule.has_sft(settings(), "prefer")
     assert not schedule.has_sft(settings(algorithm="orpo"), "prefer")
+
+
+@pytest.mark.parametrize(
+    ("n_examples", "accumulation_steps", "pairs", "answers"),
+    [(8, 1, 4, 8), (8, 2, 2, 4), (8, 4, 1, 2), (8, 8, 1, 2), (7, 1, 1, 7), (9, 1, 3, 9), (28, 4, 2, 7)],
+)
+def test_a_step_is_shared_out_evenly_and_kto_has_two_answers_at_once(
+    n_examples, accumulation_steps, pairs, answers
+):
+    assert schedule.micro_batch_size(n_examples, accumulation_steps, texts_per_example=2) == pairs
+    assert schedule.micro_batch_size(n_examples, accumulation_steps, texts_per_example=1) == answers
