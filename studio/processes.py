@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal
 
+from studio import cgroups
 from studio.errors import StudioError, explain
 from studio.i18n import Message
 from studio.storage import home
@@ -153,7 +154,7 @@ def child_environment(options: ChildOptions = READER) -> dict[str, str]:
     if options.threads:
         env["OMP_NUM_THREADS"] = str(options.threads)
     if options.is_worker:
-        env |= WORKER_ENV
+        env = {**_thread_limit(), **env, **WORKER_ENV}
     if not options.online:
         env["HF_HUB_OFFLINE"] = "1"
     elif _is_open_to_others():  # a stranger asks in nobody's name
@@ -169,6 +170,12 @@ def name_gpu(index: int) -> str:
 
 def _all_gpus() -> str:
     return os.environ.get(GPUS_VARIABLE) or os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+
+def _thread_limit() -> dict[str, str]:
+    """For a container that may use fewer cores than it sees: libraries would start a thread for each."""
+    n_cores = int(cgroups.available_cores())
+    return {"OMP_NUM_THREADS": str(max(1, n_cores))} if n_cores < cgroups.visible_cores() else {}
 
 
 def _first_gpu_variables() -> dict[str, str]:
@@ -191,7 +198,7 @@ def restart_with_one_heap() -> None:
 def worker_environment() -> Iterator[None]:
     """Give this process what a worker gets beyond its parent's environment, as long as the block runs."""
     before = dict(os.environ)
-    os.environ.update({**FIXED_ENV, **WORKER_ENV, **_first_gpu_variables()})
+    os.environ.update({**_thread_limit(), **os.environ, **FIXED_ENV, **WORKER_ENV, **_first_gpu_variables()})
     try:
         yield
     finally:

@@ -76,7 +76,7 @@ WORKER_SIDE = {
     "training/ranked_monitor.py",
 }
 # Package or module -> what of the studio it may import. A name stands for itself and everything below it.
-EVERYONE = {"i18n", "errors", "storage", "processes", "space", "credentials"}
+EVERYONE = {"i18n", "errors", "storage", "processes", "cgroups", "space", "credentials"}
 BELOW_THE_PAGE = {
     *("presets", "plan", "runs", "run_index", "run_comparison", "data", "models", "methods", "evaluate"),
     *("training", "playground", "export", "estimate", "chooser", "apply", "hub", "launchers", "meaning"),
@@ -87,6 +87,7 @@ MAY_IMPORT = {
     "storage": set(),
     "space": set(),
     "processes": set(),
+    "cgroups": set(),
     "credentials": set(),
     "quiet": set(),
     "plan": set(),

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from studio import processes
+from studio import cgroups, processes
 from studio.errors import StudioError
 from studio.i18n import Message
 from studio.processes import READER, WORKER, ChildOptions, ModuleServer, child_environment
@@ -92,6 +92,22 @@ def test_a_worker_sees_one_card(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert child_environment(WORKER)["CUDA_VISIBLE_DEVICES"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in child_environment(ChildOptions(gpus="all"))
+
+
+@pytest.mark.parametrize(
+    ("quotas", "asked", "threads"),
+    [([2.5], None, "2"), ([0.5], None, "1"), ([2.5], "6", "6"), ([], None, None)],
+)
+def test_a_worker_starts_no_more_threads_than_its_container_has_cores(monkeypatch, quotas, asked, threads):
+    """Libraries see all cores of the host, and their threads would wait for each other by spinning."""
+    monkeypatch.setattr(cgroups, "_core_quotas", lambda cgroup: quotas)
+    monkeypatch.setattr(cgroups, "visible_cores", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert child_environment(WORKER).get("OMP_NUM_THREADS") == threads
+    with processes.worker_environment():
+        assert os.environ.get("OMP_NUM_THREADS") == threads
 
 
 def test_the_threads_of_a_child_are_bounded_where_it_is_said(monkeypatch):
@@ -281,7 +297,7 @@ def test_a_program_that_a_child_runs_ends_with_the_child(write_module):
 
 HEAPS_SCRIPT = """
 import ctypes, sys, threading
-from studio import processes
+from studio import cgroups, processes
 if sys.argv[2:]:
     processes.restart_with_one_heap()
 libc = ctypes.CDLL(None)

@@ -31,6 +31,8 @@ CHOOSE_PRECISION = Message("Set it to one of {names}, or leave it out to let the
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # bfloat16 is chosen from this speed-up on: below, its rounding buys nothing worth having.
 MIN_SPEEDUP = 1.15
+# What emulating it makes of the rate in 32 bits (docs/estimator.md#emulated_speedup).
+EMULATED_SPEEDUP = 0.07
 # What is measured: the products of a block of a small model (tokens, width), so often in turns.
 TOKENS, WIDTH, REPEATS = 512, 576, 7
 MEASURE_MODULE = "studio.models.cpu_precision"
@@ -53,13 +55,20 @@ def requested_precision() -> Precision:
     raise NotPossible(UNKNOWN_PRECISION, CHOOSE_PRECISION, name=wanted, names=list(names))
 
 
+def has_native_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices itself; others emulate it slowly."""
+    return bool(BF16_FLAGS & _processor_flags())
+
+
 def bf16_speedup() -> float:
     """How many times as fast this processor trains in bfloat16.
 
-    It is 1 where the processor has no instructions for it, or where STUDIO_PRECISION forbids it. Where it is
-    not known yet it is measured in a child process, which takes about five seconds.
+    It is EMULATED_SPEEDUP where the processor has no instructions for it, and 1 where STUDIO_PRECISION
+    forbids it. Where it is not known yet it is measured in a child process, which takes about five seconds.
     """
-    if requested_precision() == "float32" or not BF16_FLAGS & _processor_flags():
+    if not has_native_bf16():
+        return EMULATED_SPEEDUP
+    if requested_precision() == "float32":
         return 1.0
     return _known_speedup(home())
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import yaml
 
-from studio import presets, runs
+from studio import cgroups, presets, runs
 from studio.errors import BadPlan
 from studio.estimate.machines import catalogue, hardware
 from studio.models import cpu_precision
@@ -353,7 +353,7 @@ def test_the_limit_of_a_unit_or_a_job_counts_as_well(tmp_path, monkeypatch, own,
     """A process that was put into a cgroup sees the whole tree, and its limit is not at the root of it."""
     monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: memory_with(64_000_000_000))
     (tmp_path / "own").write_text(own, encoding="utf-8")
-    monkeypatch.setattr(hardware, "OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "OWN_CGROUPS", tmp_path / "own")
     write_all(tmp_path / "cg", files)
     assert catalogue.local_machine(tmp_path / "cg").usable_bytes == 2_000_000_000
 

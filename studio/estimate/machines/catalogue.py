@@ -13,7 +13,7 @@ import psutil
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from studio import presets
+from studio import cgroups, presets
 from studio.errors import BadPlan
 from studio.estimate.machines import hardware
 from studio.i18n import Message
@@ -320,7 +320,7 @@ def _expand_offers(entries: Mapping[str, MachineEntry]) -> dict[str, MachineEntr
     return expanded
 
 
-def local_machine(cgroup: Path = hardware.CGROUP) -> Machine:
+def local_machine(cgroup: Path = cgroups.CGROUP) -> Machine:
     """Return this machine as the next run will find it: with its GPU where nvidia-smi names one.
 
     Its memory is what is free now plus what the active runs will release. Its price comes from the row
@@ -422,7 +422,7 @@ def _build_local_cpu(cores: float, entry: MachineEntry, specs: Mapping[str, Hard
     machine = _build_machine(LOCAL_ID, named_entry, specs[entry.card or FALLBACK_CPU])
     speedup = cpu_precision.bf16_speedup()
     return dataclasses.replace(
-        machine, bf16=cpu_precision.is_bf16_faster(), tflops_16=machine.tflops_32 * max(speedup, 1.0)
+        machine, bf16=cpu_precision.is_bf16_faster(), tflops_16=machine.tflops_32 * speedup
     )
 
 

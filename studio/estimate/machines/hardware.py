@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 import psutil
 
-from studio import processes, runs
+from studio import cgroups, processes, runs
+from studio.cgroups import available_cores as available_cores
 from studio.models import device
 from studio.runs import Run
 
-# Where the limits of a container are read, and which cgroups this process is in.
-CGROUP, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 NVIDIA_SMI_USE_QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 NVIDIA_SMI_QUERY = ("--query-gpu=name,memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
 MIB = 2**20
@@ -99,7 +98,7 @@ def python_slowness() -> float:
     return min(timeit.repeat(PYTHON_SAMPLE, number=1, repeat=PYTHON_REPEATS)) / PYTHON_SAMPLE_SECONDS
 
 
-def free_memory(cgroup: Path = CGROUP) -> int:
+def free_memory(cgroup: Path = cgroups.CGROUP) -> int:
     """Return the bytes that a new process could take now.
 
     This is what the system has free, and within a container, a Slurm job or a systemd unit what its limit
@@ -118,9 +117,9 @@ def free_memory(cgroup: Path = CGROUP) -> int:
             ("total_inactive_file", "total_active_file"),
         ),
     ):
-        for folder in _limiting_folders(cgroup, controller):
-            limits = _read_integers(folder / limit_file)
-            used_bytes = sum(_read_integers(folder / usage_file))
+        for folder in cgroups.limiting_folders(cgroup, controller):
+            limits = cgroups.read_integers(folder / limit_file)
+            used_bytes = sum(cgroups.read_integers(folder / usage_file))
             cache_bytes = _read_memory_stat(folder / "memory.stat", cache_keys)
             # What the cache holds is given back when memory is short.
             held_bytes = max(used_bytes - cache_bytes, 0)
@@ -128,23 +127,9 @@ def free_memory(cgroup: Path = CGROUP) -> int:
     return max(free_bytes, 0)
 
 
-def _limiting_folders(cgroup: Path, controller: str) -> list[Path]:
-    """Return the folders with limits of this process: its own cgroup's, and those that it lies within.
-
-    Args:
-        cgroup: Where cgroups are mounted.
-        controller: What is limited in version 1, "memory" or "cpu"; "" for version 2.
-    """
-    root = cgroup / controller
-    lines = [line.split(":", 2) for line in _read_text(OWN_CGROUPS).splitlines()]
-    paths = [path for _, controllers, path in lines if controller in controllers.split(",")]
-    own_folder = root.joinpath(*(path.lstrip("/") for path in paths[:1]))
-    return [folder for folder in (own_folder, *own_folder.parents) if folder.is_relative_to(root)]
-
-
 def _read_memory_stat(path: Path, keys: tuple[str, ...]) -> int:
     """Return the sum of figures of a cgroup's memory.stat; 0 where they are missing."""
-    lines = [line.split() for line in _read_text(path).splitlines()]
+    lines = [line.split() for line in cgroups.read_text(path).splitlines()]
     return sum(int(words[1]) for words in lines if words[0] in keys)
 
 
@@ -179,7 +164,7 @@ def peak_resident_bytes() -> int:
 
     On Linux getrusage would also count what its parent held before the fork, so /proc comes first.
     """
-    for line in _read_text(Path("/proc/self/status")).splitlines():
+    for line in cgroups.read_text(Path("/proc/self/status")).splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     if peak_bytes := getattr(psutil.Process().memory_info(), "peak_wset", 0):
@@ -194,22 +179,6 @@ def data_segment_bytes() -> int:
     """Return the bytes of this process that RLIMIT_DATA counts: its own writable memory, touched or not."""
     memory_info = psutil.Process().memory_info()
     return int(getattr(memory_info, "data", memory_info.vms))
-
-
-def available_cores(cgroup: Path = CGROUP) -> float:
-    """Return the cores that this process may use, which a container may limit to a fraction."""
-    if hasattr(os, "sched_getaffinity"):
-        n_cores = float(len(os.sched_getaffinity(0)))
-    else:
-        n_cores = float(os.cpu_count() or 1)
-    quotas = [_read_integers(folder / "cpu.max") for folder in _limiting_folders(cgroup, "")]
-    for folder in _limiting_folders(cgroup, "cpu"):
-        times = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        quotas.append([number for name in times for number in _read_integers(folder / name)])
-    for quota in quotas:
-        if len(quota) == 2 and quota[0] > 0:
-            n_cores = min(n_cores, quota[0] / quota[1])
-    return n_cores
 
 
 @lru_cache(maxsize=1)
@@ -243,18 +212,3 @@ def _count_with_nvidia_smi(_period: int) -> int:
     except (OSError, subprocess.SubprocessError):
         return 0
     return len(result.stdout.splitlines())
-
-
-def _read_integers(path: Path) -> list[int]:
-    """Return the integers in a file; none where it is missing.
-
-    `max 100000`, which means no limit, gives one integer and not two.
-    """
-    return [int(word) for word in _read_text(path).split() if word.lstrip("-").isdigit()]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
