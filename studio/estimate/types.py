@@ -61,7 +61,8 @@ class Estimate:
         fetched_gb: The model that is fetched in them (GB).
         cards: How many GPUs share the run; memory is that of each of them.
         is_sharded: Whether weights, gradients and averages are spread over them (FSDP).
-        gradient_checkpointing: Whether activations are computed again on the way back instead of kept.
+        gradient_checkpointing: Whether activations are computed again on the way back instead of kept; None
+            where no examples are known.
         gradient_accumulation_steps: In how many micro batches a step is computed; None where no examples
             are known.
         packs_texts: Whether the texts of a micro batch are trained on without padding.
@@ -91,7 +92,7 @@ class Estimate:
     fetched_gb: float = 0.0
     cards: int = 1
     is_sharded: bool = False
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = None
     gradient_accumulation_steps: int | None = None
     packs_texts: bool = False
 

@@ -27,10 +27,9 @@ def ask(model: str, prompt: str, length: int, task: str = "chat") -> Iterator[tu
         StudioError: The model cannot answer.
     """
     request = {"model": model, "prompt": prompt, "length": length, "task": task}
-    options = processes.ChildOptions(gpus="first", online=True)
     text = ""
     for reply in processes.stream_replies(
-        "studio.playground.base_only", request, NO_ANSWER, RETRY_HINT, options
+        "studio.playground.base_only", request, NO_ANSWER, RETRY_HINT, processes.WORKER
     ):
         text += reply.get("text", "")
         yield text, float(reply.get("fetched", 1.0))

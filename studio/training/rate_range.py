@@ -104,6 +104,10 @@ def _measure_in_child(run: Run) -> RateRange:
         linear_head.start(context, context.validation)
     model, training = context.model, context.plan.training
     supervised.upcast_trainable(model)
+    can_recompute = methods.get(context.plan.method.name).supports_gradient_checkpointing
+    if supervised.training_arguments(context, "train", can_recompute)["activation_checkpointing"]:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
     measured_rows = context.validation[:N_MEASURED]
     start = context.measure(model, measured_rows)["loss"]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

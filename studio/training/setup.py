@@ -19,18 +19,22 @@ from studio.i18n import Message
 from studio.methods import defaults, folder_check
 from studio.methods.spec import Method, Scores, StageMonitor, TrainingContext
 from studio.methods.workload import RowTokens, packs_texts
-from studio.models import device, ranks, shape
+from studio.models import cpu_precision, device, ranks, shape
 from studio.models.cpu_precision import Precision
 from studio.models.fetch import FetchedModel
 from studio.models.shape import ModelShape
 from studio.plan import PROBLEM_TYPES, Plan, target_role
 from studio.runs import Run
-from studio.storage import write_json
+from studio.storage import read_json, write_json
 from studio.training.queue import raise_if_stopped
 
 SPLIT_NAMES = ("train", "validation", "test")
 # Written last, so that its presence marks the saved splits as complete: the report's section on the data.
 DATA_REPORT_FILE = "about.json"
+# What the base model made of the held-out rows, and the precision a processor computes in: a run that goes
+# on measures neither again.
+BASE_EVALUATION_FILE = "checkpoints/base.json"
+PRECISION_FILE = "checkpoints/precision.json"
 REPLAY_NOTE = Message("{count} of the {train} training examples are general questions (replay).")
 CreateMonitor = Callable[[str, Any, Callable[[], Scores] | None], StageMonitor]
 
@@ -50,7 +54,7 @@ def has_saved_splits(run: Run) -> bool:
 
 def has_begun(run: Run) -> bool:
     """Whether a worker has measured the base of a run before: it is a run that goes on."""
-    return (run.folder / "checkpoints").is_dir()
+    return (run.folder / BASE_EVALUATION_FILE).is_file()
 
 
 def prepare_data(run: Run, plan: Plan) -> PreparedData:
@@ -206,7 +210,7 @@ def load_context(
 
     require_compatible(run.plan, base)
     folder_check.require_usable(base.folder, run.plan.task)
-    device.set_precision(_shared_precision(run.plan))
+    device.set_precision(_choose_precision(run))
     model_shape = shape.from_folder(base.folder)
     tokenizer = load.tokenizer(base.folder)
     rows = _count_tokens(splits, run.plan, tokenizer) if run.plan.training.max_length is None else ()
@@ -290,20 +294,31 @@ def load_context(
     return context, report
 
 
-def _shared_precision(plan: Plan) -> Precision:
+def _choose_precision(run: Run) -> Precision:
     """The precision of the plan; where its processor chooses, what the first rank has chosen for all.
 
-    Each rank would measure its own, and beside others at work one may find 32 bits faster and another 16.
+    Measured again beside other work, the same processor may be found faster in the other format: so a run
+    that goes on, and a rank that is started anew, keep what the run began with.
     """
-    precision = plan.training.precision
-    if ranks.count() == 1 or precision != "auto" or not device.uses_cpu():
+    precision = run.plan.training.precision
+    if precision != "auto" or not device.uses_cpu():
         return precision
-    chosen: Precision | None = None
-    if ranks.is_first():
-        device.set_precision("auto")
-        chosen = "bfloat16" if device.autocast_dtype() else "float32"
+    chosen = _load_or_measure_precision(run.folder / PRECISION_FILE) if ranks.is_first() else None
     shared: Precision = ranks.say(chosen)
     return shared
+
+
+def _load_or_measure_precision(path: Path) -> Precision:
+    """What the run began with, unless STUDIO_PRECISION or this processor forbid it; else what is faster."""
+    kept: Precision | None = read_json(path).get("precision")
+    possible = {"float32", "bfloat16"} if cpu_precision.has_native_bf16() else {"float32"}
+    if kept in possible and cpu_precision.requested_precision() == "auto":
+        return kept
+    device.set_precision("auto")
+    chosen: Precision = "bfloat16" if device.autocast_dtype() else "float32"
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {"precision": chosen})
+    return chosen
 
 
 def _fill_step_settings(run: Run, plan: Plan) -> Plan:

@@ -7,6 +7,8 @@ from typing import Any
 
 from studio import methods, processes, runs
 from studio import plan as plans
+from studio.estimate import all_methods, history
+from studio.estimate.machines import catalogue
 from studio.i18n import Message
 from studio.methods.spec import Scores, StageMonitor, TrainingContext
 from studio.models import fetch
@@ -21,6 +23,8 @@ FOLDER_PREFIX = ".trial-"
 def stream(module: str, plan: Plan, failure_message: Message, hint: Message) -> Iterator[dict[str, Any]]:
     """The replies of a child process that tries a plan; closing the iterator ends it.
 
+    It computes in micro batches, and keeps or recomputes activations, as the run would: chosen by estimate.
+
     Args:
         module: The module of the process; its `main` is `serve`.
         plan: The plan.
@@ -31,12 +35,20 @@ def stream(module: str, plan: Plan, failure_message: Message, hint: Message) -> 
         StudioError: What is wrong with the plan, the data or the model, or the process broke off.
     """
     before_start.require_here(plan)
+    machine = catalogue.local_machine()
+    estimate = all_methods.estimate_before_start(plan, machine)
     # Beside the runs, since a plan may go on from one of them.
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=runs.folder()) as folder:
         write_text(Path(folder) / "plan.yaml", plans.dump(plan))
+        if estimate:
+            history.save_estimate(_run_in(Path(folder)), estimate, machine)
         yield from processes.stream_replies(
             module, {"folder": folder}, failure_message, hint, processes.WORKER
         )
+
+
+def _run_in(folder: Path) -> Run:
+    return Run(folder.name, folder)
 
 
 def serve(attempt: Callable[[Run], dict[str, Any]]) -> int:
@@ -46,8 +58,7 @@ def serve(attempt: Callable[[Run], dict[str, Any]]) -> int:
     limit_memory()
 
     def answer(request: dict[str, Any]) -> None:
-        folder = Path(request["folder"])
-        processes.send_reply(attempt(Run(folder.name, folder)))
+        processes.send_reply(attempt(_run_in(Path(request["folder"]))))
 
     return processes.serve_request(answer)
 

@@ -46,8 +46,6 @@ DISK_RESERVE_BYTES = 1_000_000
 DISK_RESERVE_FILE = ".ballast"
 # What a stopped run goes on from and nothing else needs: a next round of RLHF starts from the result.
 ONLY_TO_GO_ON = ("checkpoints", "stages/sft")
-# What the base model made of the held-out rows: a run that goes on does not measure it again.
-BASE_EVALUATION_FILE = "base.json"
 
 
 def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pause | None = None) -> None:
@@ -146,6 +144,9 @@ class _Usage:
 
     def begin_computing(self) -> None:
         """Note that from now on all cores compute: before, a single one imports, reads and loads."""
+        import torch  # noqa: PLC0415 - a worker that waits does without
+
+        self._n_cores = min(hardware.available_cores(), torch.get_num_threads())
         self._computing_started_at, self._cpu_started_at = time.time(), time.process_time()
 
     def measure(self, run: Run) -> dict[str, float]:
@@ -164,11 +165,9 @@ class _Usage:
         return usage
 
     def _core_share(self) -> float:
-        import torch  # noqa: PLC0415 - a worker that waits does without
-
-        n_cores = min(hardware.available_cores(), torch.get_num_threads())
+        """Of all cores it began with: beside other programs it goes on with fewer threads (cpu_threads)."""
         computing_seconds = max(time.time() - self._computing_started_at, 1e-3)
-        return float((time.process_time() - self._cpu_started_at) / computing_seconds / n_cores)
+        return float((time.process_time() - self._cpu_started_at) / computing_seconds / self._n_cores)
 
 
 def _execute(run: Run, pause: Pause | None) -> None:
@@ -324,7 +323,7 @@ def _evaluate_base(run: Run, context: TrainingContext, budget: Budget | None) ->
     from studio.models import trainable  # noqa: PLC0415
     from studio.training import evaluation  # noqa: PLC0415
 
-    saved_path = run.folder / "checkpoints" / BASE_EVALUATION_FILE
+    saved_path = run.folder / run_setup.BASE_EVALUATION_FILE
     if saved_path.is_file():
         return evaluation.load(saved_path)
     runs.set_status(run, "evaluating", "before")

@@ -1,11 +1,16 @@
 """A range test trains a few steps at rising rates in a child process, and leaves nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from studio import runs
 from studio.errors import NotPossible
+from studio.estimate import history
+from studio.estimate.types import Estimate
 from studio.evaluate.rate_range import RateRange
-from studio.training import rate_range
+from studio.runs import Run
+from studio.training import rate_range, trial
 
 
 def test_the_planned_rate_stands_in_the_middle_of_rising_ones():
@@ -38,6 +43,22 @@ def test_the_loss_falls_at_some_rate_and_nothing_stays(method, task, make_plan):
     assert tested.has_fallen
     assert tested.planned == 1e-2
     assert not any(runs.folder().iterdir())
+
+
+def test_it_computes_in_the_micro_batches_that_the_run_would(make_plan, monkeypatch):
+    """Chosen by what fits into memory, and the default is larger."""
+    estimate = Estimate("lora", gradient_accumulation_steps=4)
+    monkeypatch.setattr(trial.all_methods, "estimate_before_start", lambda plan, machine: estimate)
+    seen = []
+
+    def stream_replies(module, request, *_):
+        folder = Path(request["folder"])
+        seen.append(history.load_estimate(Run(folder.name, folder))["gradient_accumulation_steps"])
+        return iter([])
+
+    monkeypatch.setattr(trial.processes, "stream_replies", stream_replies)
+    assert list(rate_range.measure(make_plan("lora", "chat"))) == [rate_range.Progress(0, 0)]
+    assert seen == [4]
 
 
 @pytest.mark.thorough

@@ -17,7 +17,7 @@ from studio.evaluate import answers, json_fields
 from studio.evaluate.answers import Answer
 from studio.evaluate.score_names import choosing_loss
 from studio.methods.spec import StopRequested
-from studio.models import device, load
+from studio.models import cpu_precision, device, load
 from studio.training import callback as run_callback
 from studio.training import checkpoints, launcher, worker
 from studio.training import setup as run_setup
@@ -59,6 +59,28 @@ def resume(run):
     launcher.requeue(run)
     assert runs.status(run).state == "waiting"
     worker.run(run.id)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_a_run_keeps_the_precision_it_began_with_where_the_processor_has_it(
+    make_plan, stop_after, monkeypatch, has_bf16, expected
+):
+    """Beside other work the same processor may be measured faster in the other format."""
+
+    def measure_as(speedup, has_native_bf16=True):
+        monkeypatch.setattr(cpu_precision, "has_native_bf16", lambda: has_native_bf16)
+        monkeypatch.setattr(cpu_precision, "bf16_speedup", lambda: speedup)
+
+    monkeypatch.delenv("STUDIO_PRECISION", raising=False)
+    measure_as(2.0)
+    run = runs.create(make_plan())
+    stop_after(run, 3)
+    worker.run(run.id)
+    assert runs.report(run)["precision"] == "bfloat16"
+    measure_as(0.5, has_bf16)
+    resume(run)
+    assert runs.report(run)["precision"] == expected
 
 
 @pytest.mark.thorough

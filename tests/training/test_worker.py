@@ -7,6 +7,7 @@ import shutil
 from collections import namedtuple
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from ways import QUESTIONS_ALONE
 
@@ -228,7 +229,7 @@ def test_a_stopped_run_keeps_what_it_needs_to_go_on_and_a_done_one_does_not(make
     run = runs.create(make_plan())
     stop_at(run, 9)
     worker.run(run.id)
-    assert (run.folder / "checkpoints" / worker.BASE_EVALUATION_FILE).is_file()
+    assert (run.folder / setup.BASE_EVALUATION_FILE).is_file()
     assert runs.is_resumable(run)
 
 
@@ -667,7 +668,7 @@ def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, s
     """A short run loads on a single core for most of its time, and no machine is busy for that."""
     clocks = {"time": 0.0, "process_time": 0.0}
     set_clock(worker, time=lambda: clocks["time"], process_time=lambda: clocks["process_time"])
-    monkeypatch.setattr(worker.hardware, "available_cores", lambda: 1.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     usage = worker._Usage()
     clocks.update(time=10.0, process_time=4.0)
     usage.begin_computing()
@@ -675,5 +676,9 @@ def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, s
     run = runs.create(make_plan("lora", "chat"))
     assert usage.measure(run)["core_share"] == 0.9
     assert usage.measure(run)["seconds"] == 20
+    monkeypatch.setattr(
+        worker.hardware, "available_cores", lambda: 0.5
+    )  # of fewer threads than it began with
+    assert usage.measure(run)["core_share"] == 0.9
     offloaded = runs.create(make_plan("lora", "chat", disk_offload=True))
     assert "core_share" not in usage.measure(offloaded), "the cores wait for the disk"

@@ -15,6 +15,8 @@ from studio.estimate.machines.rates import Rates
 from studio.i18n import Message
 
 CALIBRATE_MODULE = "studio.estimate.benchmark.calibrate"
+# With the device, threads, precision and heap that a run has.
+AS_RUNS_COMPUTE = processes.ChildOptions(gpus="first", is_worker=True)
 # Micro batches that differ as much as micro batches do: few short texts, more long ones (texts, tokens).
 SHORT_BATCH, LONG_BATCH = (2, 48), (4, 192)
 # From this share of its core on, a measurement is kept; on a quiet machine it has nearly all of it.
@@ -78,7 +80,7 @@ def measure_machine(
         request,
         NO_RESULT,
         CLOSE_OTHER_PROGRAMS,
-        processes.ChildOptions(gpus="first"),
+        AS_RUNS_COMPUTE,
     ):
         if "rates" in reply:
             _raise_if_training(RUN_STARTED_MEANWHILE)
