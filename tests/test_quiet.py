@@ -109,7 +109,12 @@ def test_the_log_of_a_worker_is_empty_while_all_goes_well(make_plan):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    "command", ["estimate", "doctor", "methods", pytest.param("measure", marks=pytest.mark.exhaustive)]
+    "command",
+    [
+        "doctor",
+        "methods",
+        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("estimate", "measure")),
+    ],
 )
 def test_the_other_commands_print_nothing_but_their_answer(
     command, make_plan, tiny_chat, tmp_path, run_studio

@@ -136,7 +136,7 @@ def test_context_and_system_prompt_of_the_training_are_read_too(make_plan, monke
     assert second == [{"role": "user", "content": "when?"}]
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_child_process_that_is_killed_costs_a_batch_and_the_job_goes_on(finished, monkeypatch):
     run = finished("lora", "classify")
     current = text_job(run, [TEXTS[index % 4] for index in range(100)])

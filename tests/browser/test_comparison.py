@@ -43,6 +43,7 @@ def choose(page, field, text):
     page.get_by_role("option", name=re.compile(text)).first.click()
 
 
+@pytest.mark.exhaustive
 def test_a_changed_setting_changes_all_figures_and_measuring_this_machine_can_be_cancelled(page):
     memory = "parseFloat(document.querySelector('#methods tr[data-id=lora] .memory b').textContent)"
     opened_with = likely_memory(page, "lora")

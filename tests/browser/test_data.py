@@ -303,6 +303,7 @@ def test_a_recommendation_on_other_data_is_used_completely_and_can_start(visit):
     expect(page.locator("#model input")).to_have_value(re.compile("MiniLM"))
 
 
+@pytest.mark.exhaustive
 def test_the_glossary_and_the_tour_are_searched_and_closed_by_keyboard(visit):
     page = visit()
     page.get_by_role("button", name="Glossary").click()

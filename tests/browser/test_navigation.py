@@ -13,6 +13,7 @@ def expect_tab(page, name):
     expect(page.get_by_role("tab", selected=True)).to_have_text(name)
 
 
+@pytest.mark.exhaustive
 def test_the_tab_stays_over_a_reload_and_all_tabs_of_the_browser_change_language_together(visit):
     page = visit()
     other = visit("/?tab=train", context=page.context)
@@ -46,6 +47,7 @@ def test_back_leads_to_the_tab_before_and_arrow_keys_to_the_one_beside(visit):
     expect(page.locator("[role=tab][tabindex='0']")).to_have_text("Share")
 
 
+@pytest.mark.exhaustive
 def test_next_leads_to_the_top_of_the_next_tab_and_a_reload_to_where_one_was(visit):
     page = visit()
     page.locator("#sample-support-tone").click()

@@ -64,6 +64,7 @@ def test_on_a_phone_nothing_is_cut_off_or_hard_to_read(visit, vote, scheme, loca
     page.locator(".vote-bar[value='1']").wait_for()
 
 
+@pytest.mark.exhaustive
 def test_the_playground_takes_the_same_votes(visit, vote):
     run = runs.get(vote.run_id)
     run.model.mkdir()

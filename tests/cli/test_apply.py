@@ -17,7 +17,7 @@ def tickets(tmp_path):
     return file
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_every_row_of_a_file_is_labelled(finished, tickets, capsys):
     run = finished("lora", "classify")
     assert main(["apply", run.id, str(tickets), "--uncertain-first"]) == 0

@@ -6,7 +6,7 @@ from studio import runs
 from studio.cli.main import main
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_both_answers_are_printed_with_their_weights(finished, capsys):
     run = finished("lora")
     assert main(["ask", "last", "where is my lamp", "--length", "30"]) == 0

@@ -40,6 +40,7 @@ def test_it_uploads_with_the_login_of_the_machine_and_prints_the_address(finishe
     assert not (push.uploads_folder(run) / "data-en").exists(), "what has arrived is not kept twice"
 
 
+@pytest.mark.exhaustive
 def test_without_a_yes_or_a_token_nothing_is_uploaded(finished, hub, studio_push):
     run = finished()
     unasked = studio_push(run.id, "tone", "--as", push.DATA_FORM, token=TOKEN)

@@ -30,7 +30,7 @@ def test_training_prints_id_and_folder_and_ends_with_nought(plan_file, capsys):
     assert run.plan.name == "By hand"
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_what_a_method_finds_out_on_the_way_is_printed_once(plan_file, make_plan, capsys):
     parts = make_plan("upft", "prompts", epochs=0.5).model_dump(mode="json")
     assert main(["train", plan_file(**parts)]) == 0

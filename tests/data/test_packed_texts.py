@@ -93,8 +93,17 @@ def test_texts_are_packed_where_nothing_stands_before_a_row_and_none_is_pooled(t
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("in_one_kernel", [False, True], ids=["as a processor", "as a GPU"])
-@pytest.mark.parametrize("method_name", ["lora", "frozen", "full"])
+@pytest.mark.parametrize(
+    ("method_name", "in_one_kernel"),
+    [
+        ("lora", False),
+        ("full", True),
+        *(
+            pytest.param(*way, marks=pytest.mark.exhaustive)
+            for way in (("lora", True), ("full", False), ("frozen", False), ("frozen", True))
+        ),
+    ],
+)
 def test_a_run_learns_the_same_packed_and_padded(method_name, in_one_kernel, make_plan, monkeypatch):
     within_texts = partial(packed_texts.attending_within_texts, in_one_kernel=in_one_kernel)
     monkeypatch.setattr(packed_texts, "attending_within_texts", within_texts)

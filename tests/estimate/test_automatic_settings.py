@@ -146,8 +146,7 @@ def test_the_estimate_says_what_was_chosen(machine):
 )
 def test_a_run_trains_with_what_its_estimate_chose(tmp_path, monkeypatch, in_plan, in_estimate, on_cpu, used):
     monkeypatch.setattr(setup.device, "uses_cpu", lambda: on_cpu)
-    if in_estimate is not None:
-        write_json(tmp_path / "estimate.json", {"gradient_checkpointing": in_estimate})
+    write_json(tmp_path / "estimate.json", {"gradient_checkpointing": in_estimate})
     plan = make_plan_for(gradient_checkpointing=in_plan)
     filled = setup._fill_step_settings(SimpleNamespace(folder=tmp_path, plan=plan), plan)
     assert filled.training.gradient_checkpointing is used

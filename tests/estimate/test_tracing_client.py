@@ -125,7 +125,9 @@ def test_failures_in_memory_are_bounded(monkeypatch):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("machine", [T4, H200], ids=lambda machine: machine.id)
+@pytest.mark.parametrize(
+    "machine", [T4, pytest.param(H200, marks=pytest.mark.exhaustive)], ids=lambda machine: machine.id
+)
 def test_an_estimate_for_a_gpu_is_refined_by_a_trace(machine, make_plan):
     """A trace that fails would leave the formula's estimate: the level says which it is."""
     plan = make_plan(batch_size=64)

@@ -248,7 +248,7 @@ def test_a_run_without_a_result_has_nothing_to_take_home(make_plan, tmp_path):
         export.save_result(runs.create(make_plan()), "adapter", tmp_path / "out")
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_bundle_is_one_zip_made_once(finished):
     run = finished("lora")
     zip_path = export.build_zip(run, "adapter")

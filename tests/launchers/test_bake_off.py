@@ -95,6 +95,7 @@ def test_all_train_at_once_to_their_end_and_are_compared(cluster, name_plans):
     }
 
 
+@pytest.mark.exhaustive
 def test_the_result_is_that_of_a_bake_off_here(cluster, name_plans):
     bake_off = conductor.conduct(start(name_plans("lora", "full")))
     assert bake_off.state == "done"
@@ -130,6 +131,7 @@ def test_one_that_breaks_off_leaves_with_its_reason(cluster, name_plans):
     assert "No space left" in bake_off.contenders[0].reason.render()
 
 
+@pytest.mark.exhaustive
 def test_a_contender_that_somebody_deleted_leaves(cluster, name_plans):
     bake_off = start(name_plans("lora", "frozen", "full"))
     runs.delete(bake_off.contenders[1].run)
@@ -257,6 +259,7 @@ def test_what_was_changed_under_the_sheet_is_shown_before_it_starts(
         assert [len(bake_off.contenders) for bake_off in started] == [len(chosen)]
 
 
+@pytest.mark.exhaustive
 def test_one_that_goes_on_is_agreed_to_anew_and_never_where_the_form_does_not_say(
     cluster, name_plans, monkeypatch
 ):
@@ -283,6 +286,7 @@ def test_one_that_goes_on_is_agreed_to_anew_and_never_where_the_form_does_not_sa
     assert [each.name for each in here.contenders] == ["LoRA", "Full fine-tuning"]
 
 
+@pytest.mark.exhaustive
 def test_the_terminal_goes_on_only_once_agreed(cluster, name_plans, capsys):
     stopped = start(name_plans("lora", "full"))
     for each in stopped.contenders:

@@ -72,6 +72,7 @@ def test_a_stop_reaches_the_cluster_and_brings_back_what_was_learned(cluster, ma
     assert runs.is_usable(run)
 
 
+@pytest.mark.exhaustive
 def test_a_driver_that_does_not_stop_is_ended_by_ray(cluster, make_run, monkeypatch):
     monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
     run = make_run()
@@ -107,6 +108,7 @@ def test_a_cluster_that_was_started_anew_loses_the_job_and_the_run_goes_on_from_
     assert resume(run) == ("done", [1, 2, 3, 4, 5])
 
 
+@pytest.mark.exhaustive
 def test_a_lost_connection_is_told_and_taken_up_again(cluster, make_run):
     run = make_run()
     cluster.behave("waits")

@@ -104,6 +104,7 @@ def test_a_worker_that_does_not_stop_is_ended(quick_box, make_run, monkeypatch):
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_stops_slowly_as_it_said_is_not_ended(quick_box, make_run, monkeypatch):
     monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
     run = make_run()
@@ -181,6 +182,7 @@ def test_what_could_not_be_deleted_is_said_and_deleted_when_the_page_starts(quic
     assert not record.read(run).has_left
 
 
+@pytest.mark.exhaustive
 def test_a_cap_that_was_reached_there_counts_anew(quick_box, make_run):
     run = make_run()
     follower.follow(run.id)
@@ -241,6 +243,7 @@ def test_a_follower_that_was_killed_finds_its_run_again(quick_box, unfollowed_ru
     assert quick_box.calls.count("nohup") == 1, "nothing was started twice"
 
 
+@pytest.mark.exhaustive
 def test_a_stop_that_nobody_passed_on_is_kept_for_the_next_follower(unfollowed_run):
     run = unfollowed_run
     launcher.stop(run)
@@ -338,6 +341,7 @@ def test_without_rsync_files_go_by_tar(quick_box, make_run, monkeypatch):
     assert "rsync --server" not in quick_box.calls
 
 
+@pytest.mark.exhaustive
 def test_a_studio_that_was_sent_in_part_is_sent_again(quick_box, make_run, monkeypatch):
     monkeypatch.setattr(ssh.processes, "has_program", lambda name: name != "rsync")
     write_program(quick_box.folder / "bin" / "tar", CUT_TAR.format(tar=shutil.which("tar")))

@@ -64,6 +64,7 @@ def test_what_was_changed_under_the_sheet_is_shown_before_it_starts(ada, tiny_ch
     assert (started[0]["kind"], record.read(run).max_minutes) == ("good", 620.0)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_has_ended_there_goes_on_only_once_that_is_agreed_to(quick_box, make_plan, untraced_start):
     run = runs.create(make_plan("lora", "chat").model_copy(update={"where": "box"}))
     record.Record(agreed=True).write(run)

@@ -76,7 +76,7 @@ def test_the_count_is_there_also_for_what_peft_refuses():
         assert METHOD.count_parameters(shape.from_config(TINY_CONFIG), resolved, 0).trainable >= 0
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_process_of_its_own_says_peft_s_reason_before_the_run(plan_for):
     plan = plan_for("smollm2-135m")
     problem = settings_check.find_problem(with_settings(plan, type="oft", **CONFLICT))

@@ -144,7 +144,7 @@ def test_one_runs_models_are_held_and_those_of_an_earlier_result_are_not(finishe
     assert not third.is_alive
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_models_that_cannot_be_loaded_say_why(finished):
     run = finished("lora", "chat")
     for file in run.model.glob("*.safetensors"):
@@ -155,7 +155,7 @@ def test_models_that_cannot_be_loaded_say_why(finished):
     assert "Traceback" not in caught.value.render()
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_an_answer_that_nobody_reads_on_keeps_nobody_waiting(finished, sessions):
     """A visitor who leaves in the middle of an answer must not block the next question."""
     run = finished("lora", "chat")

@@ -174,8 +174,8 @@ def test_time_is_kept_for_saving_the_checkpoint_the_best_state_and_the_result(ma
         ("upft", "prompts", "train"),
         ("qat", "classify", "full_precision"),
         ("rlhf", "prefer", "sft"),
-        pytest.param("qat", "classify", "train", marks=pytest.mark.thorough),
-        pytest.param("rlhf", "prefer", "rl", marks=pytest.mark.thorough),
+        pytest.param("qat", "classify", "train", marks=pytest.mark.exhaustive),
+        pytest.param("rlhf", "prefer", "rl", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_cap_ends_each_stage_of_each_method_with_a_result_and_the_run_goes_on(

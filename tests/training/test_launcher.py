@@ -79,7 +79,7 @@ def test_a_second_worker_leaves_a_run_to_the_first(make_plan):
     first.wait()
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_two_runs_train_one_after_the_other(make_plan, start):
     first = start(runs.create(make_plan(epochs=0.25, eval_count=1)))
     second = start(runs.create(make_plan(epochs=0.25, eval_count=1)))

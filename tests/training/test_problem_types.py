@@ -124,7 +124,7 @@ def test_a_stock_pipeline_answers_as_the_run_does(way, ended, tmp_path):
     )
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("role", ["labels", pytest.param("rating", marks=pytest.mark.exhaustive)])
 def test_the_playground_gives_a_probability_for_each_label_or_the_number(role, ended):
     run = ended("lora", role)

@@ -27,15 +27,8 @@ def test_a_method_with_several_trainings_is_refused(method, make_plan):
         next(rate_range.measure(plan))
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize(
-    ("method", "task"),
-    [
-        ("lora", "classify"),
-        pytest.param("full", "chat", marks=pytest.mark.exhaustive),
-        pytest.param("prefix", "chat", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("method", "task"), [("lora", "classify"), ("full", "chat"), ("prefix", "chat")])
 def test_the_loss_falls_at_some_rate_and_nothing_stays(method, task, make_plan):
     *steps, tested = rate_range.measure(make_plan(method, task, learning_rate=1e-2))
     assert isinstance(tested, RateRange)
@@ -43,6 +36,15 @@ def test_the_loss_falls_at_some_rate_and_nothing_stays(method, task, make_plan):
     assert tested.has_fallen
     assert tested.planned == 1e-2
     assert not any(runs.folder().iterdir())
+
+
+@pytest.mark.parametrize(("method", "task"), [("lora", "classify"), ("prefix", "chat")])
+def test_the_loss_is_measured_at_every_rate(method, task, make_plan, monkeypatch):
+    """What the child process computes, in this one."""
+    monkeypatch.setattr(rate_range.processes, "send_reply", lambda reply: None)
+    tested = rate_range._measure_in_child(runs.create(make_plan(method, task, learning_rate=1e-2)))
+    assert tested.has_fallen
+    assert tested.rates == rate_range.list_rates(1e-2)[: len(tested.losses)]
 
 
 def test_it_computes_in_the_micro_batches_that_the_run_would(make_plan, monkeypatch):

@@ -22,7 +22,7 @@ def test_a_rule_that_no_answer_meets_cannot_teach(make_plan):
     assert list(runs.folder().iterdir()) == []
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_reward_model_is_learned_first_and_rehearsed(make_plan):
     plan = make_plan("rlhf", "prefer", {"max_completion_length": 12, "reward": "model"})
     *_, result = rehearsal.rehearse(plan)

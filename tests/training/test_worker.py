@@ -380,7 +380,7 @@ def test_weight_decay_keeps_what_is_learned_smaller(make_plan):
     assert squared_norm(1.0) < 0.95 * squared_norm(0.0)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_training_without_progress_stops_early_when_patience_ends(make_memorizing_plan):
     run = train(make_memorizing_plan(early_stopping_patience=2))
     report = runs.report(run)

@@ -109,7 +109,7 @@ def test_the_distance_is_nothing_before_the_first_step(three_stage_run):
     assert abs(first_point["kl"]) < 1e-6
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_stage_whose_result_is_there_is_skipped(make_recorded_job):
     job, stages = make_recorded_job(epochs=0.5)
     methods.get("rlhf").train(job)

@@ -13,7 +13,7 @@ def points_of(run, stage):
     return [point for point in runs.read_points(run) if point["stage"] == stage]
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ["rloo", pytest.param("grpo", marks=pytest.mark.exhaustive)])
 def test_practice_raises_the_share_of_answers_that_keep_a_rule(algorithm, make_plan, train_run):
     settings = {

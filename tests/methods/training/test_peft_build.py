@@ -36,6 +36,7 @@ def ranks_of(folder):
     return [len(value) for name, value in tensors.items() if "lora_E" in name]
 
 
+@pytest.mark.exhaustive
 def test_adalora_s_rank_falls_to_its_target_and_only_there(run_adalora):
     run = run_adalora({"init_r": 8, "target_r": 3}, epochs=8)
     ranks = ranks_of(run.model)

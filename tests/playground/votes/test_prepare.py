@@ -20,7 +20,7 @@ def held_out_prompts(run):
     return {json.loads(line)["prompt"] for line in lines}
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_base_and_tuned_answer_the_questions_that_were_kept_aside(finished):
     run = finished("lora", "chat")
     *progress, vote = prepare.prepare(sides(run), 5)

@@ -148,7 +148,7 @@ def test_a_damaged_record_is_a_sentence(start):
             record.get(bake_off.id)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_winner_has_the_losses_of_a_run_that_never_paused(make_plan):
     def train_here(run, until):
         if runs.status(run).state != "waiting":

@@ -8,7 +8,7 @@ from studio.evaluate.baselines import Baselines
 from studio.training.baselines import client
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_it_reports_its_progress_keeps_the_result_and_measures_once(make_plan):
     plan = make_plan("lora", "classify")
     *progress, measured = client.measure(plan)

@@ -64,6 +64,7 @@ def test_settings_that_cannot_work_are_said_beside_the_fields():
 @pytest.mark.parametrize(
     "config", ["[]", "{broken", '{"model_type": "mamba"}', '{"model_type": "llama", "hidden_size": null}']
 )
+@pytest.mark.exhaustive
 def test_a_model_that_cannot_be_counted_leaves_the_page_as_it_is(config, tmp_path):
     (tmp_path / "config.json").write_text(config)
     (tmp_path / "model.safetensors").write_bytes(b"")
