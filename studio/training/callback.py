@@ -118,7 +118,8 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
         self._step_metrics: dict[str, float] = {}
         self._tokens_seen = 0
         self._steps_to_measure = 0  # those since the clocks were started
-        self._tunes_threads = device.uses_cpu()
+        # Ranks keep the threads they began with: sums in another order would differ after a restart.
+        self._tunes_threads = device.uses_cpu() and ranks.count() == 1
         self._thread_tuner = ThreadTuner(torch.get_num_threads(), torch.set_num_threads, benchmark_matmul)
         self._time_left = TimeLeft(history.load_estimate(run).get("stretches", {}), stage)
 

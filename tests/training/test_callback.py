@@ -148,3 +148,15 @@ def test_nobody_waits_for_each_step_of_a_gpu_and_no_token_is_lost(make_plan, mon
             logged.append(state.global_step)
     assert waits == logged == [50], "all within half a second, but the last"
     assert monitor._step_metrics["tokens"] == 500
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_ranks_keep_the_threads_they_began_with(make_plan, monkeypatch, n_ranks):
+    """With other threads the last bits of a sum differ, and so would the losses after a restart."""
+    chosen = []
+    monkeypatch.setattr(callback.device, "uses_cpu", lambda: True)
+    monkeypatch.setattr(callback.ranks, "count", lambda: n_ranks)
+    monkeypatch.setattr(callback.ThreadTuner, "choose", lambda tuner: chosen.append(tuner))
+    monitor = callback.MonitorCallback(runs.create(make_plan()), "train", torch.nn.Linear(1, 1), None)
+    monitor.on_train_begin(None, TrainerState(max_steps=1), TrainerControl())
+    assert len(chosen) == (n_ranks == 1)
