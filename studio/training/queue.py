@@ -53,6 +53,10 @@ class Queue:
     active: tuple[Run, ...]
     waiting: tuple[Run, ...]
 
+    def beside(self, run: Run) -> tuple[Run, ...]:
+        """The active ones but the run itself, which arrives elsewhere in the state in which it was sent."""
+        return tuple(other for other in self.active if other != run)
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -127,7 +131,7 @@ def wait_for_turn(run: Run) -> int:
         queue = read()
         wait = find_wait(run, queue)
         if not wait and _take_turn(run):
-            return len(queue.active)
+            return len(queue.beside(run))
         if wait and (wait != written or time.monotonic() - written_at > MAX_SILENT_SECONDS):
             runs.set_status(run, "waiting", "queue", steps=wait.n_before, message=wait.message)
             written, written_at = wait, time.monotonic()
@@ -148,8 +152,8 @@ def _take_turn(run: Run) -> bool:
         queue = read()
         if find_wait(run, queue):
             return False
-        if queue.active:
-            for sharing in (*queue.active, run):
+        if others := queue.beside(run):
+            for sharing in (*others, run):
                 (sharing.folder / SHARED_FILE).touch()
         runs.set_status(run, "preparing", "data")
     return True
@@ -164,7 +168,7 @@ def find_wait(run: Run, queue: Queue) -> Wait | None:
     Raises:
         NotPossible: STUDIO_MAX_RUNS is no number of runs.
     """
-    active = tuple(other for other in queue.active if other != run)
+    active = queue.beside(run)
     position = queue.waiting.index(run) if run in queue.waiting else 0
     n_before = len(active) + position
     if position:

@@ -166,6 +166,13 @@ def test_runs_that_share_the_machine_are_marked_and_teach_no_time(add_run, free_
     assert runs.status(run).state == "preparing"
 
 
+def test_a_run_that_arrives_elsewhere_has_the_machine_for_itself(add_run, free_memory):
+    free_memory(10)
+    run = add_run("Sent", "preparing")  # the state in which its folder was sent
+    assert run_queue.wait_for_turn(run) == 0
+    assert not (run.folder / run_queue.SHARED_FILE).exists()
+
+
 def test_a_run_that_joins_another_computes_with_its_share_of_the_cores(free_memory, monkeypatch):
     from studio.training import worker
 
