@@ -103,8 +103,11 @@ touch {root}/venv/{code}.installed
 IS_ALIVE = "ps -p {pid} -o args= 2>/dev/null | grep -q {run}"
 # The worker of a run is known by the run alone: the answer with its number may have been lost.
 FIND_WORKER = "ps -eo pid=,args= | grep '[s]tudio.training.worker {run}' | while read -r pid args"
+# As on this machine, the worker sees the first GPU alone (processes.WORKER).
 START = """
 cd {root}/home/runs/{run} && rm -f stop
+first_gpu=${{CUDA_VISIBLE_DEVICES-0}}
+export CUDA_VISIBLE_DEVICES="${{first_gpu%%,*}}"
 export STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment}
 nohup {python} -m studio.training.worker {run} --events-from {seq} >events.jsonl 2>>worker.log </dev/null &
 echo pid=$!

@@ -1,7 +1,9 @@
 """A run at a box over SSH is the same run: its folder comes back whole, and each fault is a sentence."""
 
+import os
 import shutil
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -301,6 +303,20 @@ def test_what_ssh_says_becomes_a_sentence(quick_box, make_run, said, kind, messa
     assert_message(caught.value, message, machine="box")
     assert runs.status(run).failure_text().count("ada@box") >= 1
     assert runs.is_resumable(run)
+
+
+@pytest.mark.parametrize(("there", "seen"), [({}, "0\n"), ({"CUDA_VISIBLE_DEVICES": "4,7"}, "4\n")])
+def test_a_worker_at_a_box_with_several_gpus_sees_the_first_alone(tmp_path, there, seen):
+    python = tmp_path / "python"
+    write_program(python, "#!/bin/sh\necho $CUDA_VISIBLE_DEVICES\n")
+    folder = tmp_path / "home" / "runs" / "x"
+    folder.mkdir(parents=True)
+    values = {"root": tmp_path, "run": "x", "code": "code", "python": python, "seq": 0}
+    script = ssh.START.format(**values, environment=ssh.ENVIRONMENT)
+    subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], **there}, check=True)
+    events = folder / "events.jsonl"
+    wait_for(lambda: events.is_file() and events.read_text(encoding="utf-8"))
+    assert events.read_text(encoding="utf-8") == seen
 
 
 def test_a_full_disk_and_a_missing_python_are_told_before_anything_is_sent(quick_box, make_run, name_python):
