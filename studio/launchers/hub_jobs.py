@@ -10,7 +10,12 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from huggingface_hub import HfApi, JobStage, constants, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 
 from studio import credentials
 from studio.errors import StudioError
@@ -152,14 +157,20 @@ class JobsLauncher:
         draft = folder / ".download"
         with _hub_errors():
             person = self._require(job["namespace"])
+            info = person.api.dataset_info(job["repo"])
             snapshot_download(
                 job["repo"],
                 repo_type="dataset",
+                revision=info.sha,
                 allow_patterns=f"{RESULT_FOLDER}/**",
                 local_dir=draft,
                 token=person.api.token,
                 endpoint=person.api.endpoint,
             )
+        names = [file.rfilename for file in info.siblings or ()]
+        # Where the client gets no list of files, it takes what has arrived for all of them.
+        if not all((draft / name).is_file() for name in names if name.startswith(f"{RESULT_FOLDER}/")):
+            raise ConnectionLost(NO_NETWORK, CONNECT)
         for path in (draft / RESULT_FOLDER).glob("*"):
             shutil.move(path, folder / path.name)
         shutil.rmtree(draft, ignore_errors=True)
@@ -195,7 +206,8 @@ def _hub_errors() -> Iterator[None]:
         if error.response.status_code == 404:
             raise JobLost(NO_JOB, SUBMIT_AGAIN) from None
         raise _as_launcher_error(explain_response(error, "jobs")) from None
-    except (OfflineModeIsEnabled, HTTPError, ConnectionError, TimeoutError):
+    # LocalEntryNotFoundError: a download broke off, or could not begin.
+    except (OfflineModeIsEnabled, HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError):
         raise ConnectionLost(NO_NETWORK, CONNECT) from None
 
 

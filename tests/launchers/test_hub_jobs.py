@@ -9,6 +9,7 @@ import pytest
 import yaml
 from bench_line import print_times
 from followed import followed, resume, steps, stop_once_trained, wait_for
+from huggingface_hub.utils import _http
 from refusals import assert_message
 from stand_in import OTHERS_TOKEN, TOKEN, Repo
 
@@ -120,6 +121,51 @@ def test_a_hub_that_is_busy_is_asked_again_whatever_it_was_asked(ada, status):
     ada.refuse("GET", "/api/jobs", status)
     with pytest.raises(ConnectionLost):
         jobs_launcher.status(job)
+
+
+@pytest.fixture
+def fetch(ada, tmp_path, set_clock):
+    """`fetch()`: the names of the files that came back of a result that lies at the hub."""
+    set_clock(_http, sleep=lambda seconds: None)  # the client asks again before it gives up
+    names = ("bundle/plan.yaml", "result/model/weights", "result/report.json", "result/status.json")
+    ada.repos["ada/x"] = Repo("dataset", True, {}, {name: name.encode() for name in names})
+    jobs_launcher = launchers.create(launchers.find_machine("hf-t4-small"))
+    folder = tmp_path / "result"
+
+    def fetch_result():
+        jobs_launcher.fetch({"namespace": "ada", "repo": "ada/x", "id": "1"}, folder)
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    return fetch_result
+
+
+WHOLE_RESULT = ["model/weights", "report.json", "status.json"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/datasets"), ("GET", "/tree/"), ("HEAD", "/resolve/")]
+)
+def test_a_result_that_the_hub_does_not_hand_out_now_is_asked_for_again(ada, fetch, method, path):
+    ada.refuse(method, path, 503)
+    with pytest.raises(ConnectionLost):
+        fetch()
+    ada.refusals.clear()
+    assert fetch() == WHOLE_RESULT
+
+
+def test_half_of_a_result_is_not_taken_for_all_of_it(ada, fetch, tmp_path):
+    client_cache = tmp_path / "result" / ".download" / ".cache" / "huggingface"
+    client_cache.mkdir(parents=True)
+    (client_cache / "trees").touch()  # where it would keep the list of files
+    ada.refuse("HEAD", "/result/report.json", 503)
+    with pytest.raises(ConnectionLost):
+        fetch()
+    ada.refusals.clear()
+    ada.refuse("GET", "/tree/", 503)
+    with pytest.raises(ConnectionLost):
+        fetch()
+    ada.refusals.clear()
+    assert fetch() == WHOLE_RESULT
 
 
 def test_the_hub_is_asked_once_whose_token_it_is(ada, make_run, behave):
