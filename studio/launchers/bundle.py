@@ -135,11 +135,14 @@ def read_end(folder: Path) -> runs.Status | None:
     return status if status.state in runs.ENDED_STATES else None
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether what came back is that of the run's end, where it is done with report and model."""
+def is_whole(folder: Path, state: str) -> bool:
+    """Whether what came back is that of the run's end in this state; where it is done, with report and model.
+
+    What an earlier attempt has left there ends in the state of that attempt.
+    """
     end = read_end(folder)
     has_result = (folder / "report.json").is_file() and (folder / "model").is_dir()
-    return end is not None and (end.state != "done" or has_result)
+    return end is not None and end.state == state and (state != "done" or has_result)
 
 
 def take_result(run: Run, folder: Path, machine: str) -> None:

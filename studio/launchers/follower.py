@@ -193,7 +193,7 @@ class _Follower:
         self._fetch(folder)
         # A log may break off before its last line: the folder knows how the run has ended.
         self.final = self.final or bundle.read_end(folder)
-        if self.final and self.final.state != "failed" and not bundle.is_whole(folder):
+        if self.final and self.final.state != "failed" and not bundle.is_whole(folder, self.final.state):
             message = NO_RESULT.format(machine=self.record.machine)
             self.final = replace(self.final, state="failed", message=message, hint=RESUME_THERE)
         bundle.take_result(self.run, folder, self.record.machine)

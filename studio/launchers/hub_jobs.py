@@ -115,8 +115,8 @@ class JobsLauncher:
         prepared = Upload(folder, CONTENT.format(name=run.plan.name), repo, "dataset")
         push.create(prepared, person)
         push.require_private(prepared, person)
-        if is_stop_wished(person.api, repo):
-            person.api.delete_file(STOP_FILE, repo, repo_type="dataset")
+        # What an earlier job was told and has left is not taken for this one's.
+        person.api.delete_files(repo, [STOP_FILE, f"{RESULT_FOLDER}/*"], repo_type="dataset")
         push.send_files(prepared, prepared.files, person)
         bundle.remove(folder)
 

@@ -241,6 +241,34 @@ def test_a_job_that_the_hub_ends_leaves_a_run_that_goes_on(ada, make_run, behave
     assert len(ada.jobs) == 2
 
 
+@pytest.fixture
+def stopped_run(ada, make_run, behave):
+    """A run that was stopped, and whose result stays at the hub."""
+    run = make_run(keep=True)
+    behave("waits")
+    assert stop_once_trained(run) == []
+    record.read(run).write(run, agreed=True)
+    launcher.requeue(run)
+    return run
+
+
+@pytest.mark.thorough
+def test_a_kept_result_is_not_taken_for_one_that_the_hub_did_not_take(stopped_run, behave):
+    behave("unsent")
+    follower.follow(stopped_run.id)
+    assert runs.status(stopped_run).state == "failed"
+    assert runs.status(stopped_run).message.text == follower.NO_RESULT.text
+
+
+@pytest.mark.thorough
+def test_a_kept_result_does_not_hide_why_the_next_job_ended(ada, stopped_run, behave):
+    behave("hangs")
+    with followed(stopped_run) as errors:
+        wait_for(lambda: len(ada.jobs) == 2)
+        list(ada.jobs.values())[-1].end("ERROR", "Job timeout")
+    assert_message(errors[0], hub_jobs.ENDED_BADLY)
+
+
 @pytest.mark.exhaustive
 def test_a_hub_that_is_silent_for_a_while_is_asked_again(ada, make_run, behave):
     behave("waits")

@@ -168,6 +168,14 @@ def test_one_that_is_done_without_a_result_is_not_done(quick_box, make_run, mode
     assert resume(run)[0] == "done"
 
 
+def test_a_result_of_another_end_is_not_that_of_this_one(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "report.json").touch()
+    (tmp_path / "status.json").write_text('{"state": "stopped", "stage": "after"}', encoding="utf-8")
+    assert bundle.is_whole(tmp_path, "stopped")
+    assert not bundle.is_whole(tmp_path, "done")
+
+
 def test_what_could_not_be_deleted_is_said_and_deleted_when_the_page_starts(quick_box, make_run, monkeypatch):
     def refuse(launched, job):
         raise ConnectionLost(ssh.UNREACHABLE, ssh.CONNECT_ONCE, machine="box", why="cut", address="x")
