@@ -58,6 +58,8 @@ DISK_FULL = Message(
 )
 NO_SPACE = Message("The disk of “{machine}” is full: {why}")
 FREE_SPACE = Message("Free some space there, then resume the run.")
+NO_PS = Message("“{machine}” has no `ps`, which tells whether a training there goes on.")
+INSTALL_PS = Message("Install it there (in most systems it comes with the package procps), and try again.")
 NOT_INSTALLED = Message("Installing the studio on “{machine}” broke off: {why}")
 INSTALL_THERE = Message("Install it there by hand, or name a Python that has it in machines.yaml.")
 COMMAND_FAILED = Message("“{machine}” answered: {why}")
@@ -79,6 +81,7 @@ echo memory_kb=$(awk '/^MemTotal/ {{print $2}}' /proc/meminfo 2>/dev/null)
 nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | sed 's/^/gpu=/'
 echo gpus=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | grep -c .)
 command -v rsync >/dev/null && echo rsync=1
+ps -ww -p $$ -o args= >/dev/null 2>&1 && echo ps=1
 test -d {root}/{code} && echo code=1
 test -f {root}/venv/{code}.installed && echo venv=1
 {python} -c 'import sys; print("python=%d" % (sys.version_info >= (3, 11)))' 2>/dev/null
@@ -99,10 +102,11 @@ test ! -f {root}/venv/{code}.installed || exit 0
 {root}/venv/bin/python -m pip install --quiet -r {root}/{code}/requirements.txt
 touch {root}/venv/{code}.installed
 """
-# A number of a process may be used again: it is the worker as long as its command names the run.
-IS_ALIVE = "ps -p {pid} -o args= 2>/dev/null | grep -q {run}"
+# A number of a process may be used again: it is the worker's unless `ps` shows a command that names no such
+# run. A `ps` that says nothing, as where memory is short, does not mean that the worker has ended.
+IS_ALIVE = "kill -0 {pid} 2>/dev/null && ! ps -ww -p {pid} -o args= 2>/dev/null | grep -qv {run}"
 # The worker of a run is known by the run alone: the answer with its number may have been lost.
-FIND_WORKER = "ps -eo pid=,args= | grep '[s]tudio.training.worker {run}' | while read -r pid args"
+FIND_WORKER = "ps -ww -e -o pid= -o args= | grep '[s]tudio.training.worker {run}' | while read -r pid args"
 # As on this machine, the worker sees the first GPU alone (processes.WORKER).
 START = """
 cd {root}/home/runs/{run} && rm -f stop
@@ -121,11 +125,12 @@ while {alive}; do echo; sleep 2; done
 sleep 1
 """
 CANCEL = "touch {folder}/stop"
-DISCARD = """
+# Nothing is removed under a worker that cannot be found.
+END = """
+ps -ww -p $$ -o args= >/dev/null || exit
 {workers}; do kill -9 "$pid"; done
 {remove}
 """
-KILL = "if {alive}; then kill -9 {pid}; fi"
 # What a worker gets on any machine; what its libraries want more is set there.
 ENVIRONMENT = " ".join(
     f"{name}={value}" for name, value in {**processes.FIXED_ENV, **processes.WORKER_ENV}.items()
@@ -172,13 +177,15 @@ class SshLauncher:
 
         Raises:
             ConnectionLost: It does not answer.
-            LauncherRefused: It refuses the key, or has no Python.
+            LauncherRefused: It refuses the key, or has no Python or no `ps`.
         """
         code = bundle.write_code().name
         script = PROBE.format(root=ROOT, code=code, python=self.machine.python)
         answer = dict(line.split("=", 1) for line in self._run(script).splitlines() if "=" in line)
         if answer.get("python") != "1":
             raise self._refused(NO_PYTHON, NAME_PYTHON, python=self.machine.python)
+        if "ps" not in answer:
+            raise self._refused(NO_PS, INSTALL_PS)
         home = answer.get("home", "")
         has_venv = "venv" in answer
         return Box(
@@ -280,8 +287,10 @@ class SshLauncher:
 
     def cancel(self, job: Job, at_once: bool = False) -> None:
         """Leave the wish to stop beside the run, as on this machine; at once the worker is ended."""
-        alive = IS_ALIVE.format(**job)
-        self._run(KILL.format(alive=alive, **job) if at_once else CANCEL.format(folder=self._folder(job)))
+        if at_once:
+            self._end(job["run"], keep=True)
+        else:
+            self._run(CANCEL.format(folder=self._folder(job)))
 
     def fetch(self, job: Job, folder: Path) -> None:
         """Bring the run's folder here; by rsync, what broke off goes on."""
@@ -298,13 +307,16 @@ class SshLauncher:
             raise
 
     def remove(self, job: Job) -> None:
-        """Delete the run's folder there."""
-        self._run(f"rm -rf {self._folder(job)}")
+        """Delete the run's folder there, and end a worker that is still in it."""
+        self._end(job["run"], keep=False)
 
     def discard(self, run: Run, job: Job, keep: bool) -> None:
         """End the run's worker there; unless `keep`, delete the run's folder."""
-        remove = ":" if keep else f"rm -rf {self._folder({'run': run.id})}"
-        self._run(DISCARD.format(workers=FIND_WORKER.format(run=run.id), remove=remove))
+        self._end(run.id, keep)
+
+    def _end(self, run_id: str, keep: bool) -> None:
+        remove = ":" if keep else f"rm -rf {self._folder({'run': run_id})}"
+        self._run(END.format(workers=FIND_WORKER.format(run=run_id), remove=remove))
 
     def _folder(self, job: Job) -> str:
         return f"{ROOT}/home/runs/{job['run']}"

@@ -416,6 +416,49 @@ def test_a_worker_whose_number_never_arrived_is_found_and_not_started_twice(quic
     assert quick_box.calls.count("nohup") == 1
 
 
+@pytest.fixture
+def job_there(quick_box, make_run):
+    """A run's job at the box, whose worker waits."""
+    quick_box.behave("waits")
+    run = make_run()
+    run_setup.prepare_data(run, run.plan)
+    yield ssh.SshLauncher(find_machine("box")).submit(run, 0, lambda *_: None)
+    if quick_box.run_folder(run).exists():
+        (quick_box.run_folder(run) / "stop").touch()
+
+
+def test_a_ps_that_says_nothing_neither_ends_a_run_nor_lets_it_be_deleted(quick_box, job_there):
+    box_launcher, ps = ssh.SshLauncher(find_machine("box")), quick_box.folder / "bin" / "ps"
+    write_program(ps, "#!/bin/sh\nexit 1\n")
+    assert box_launcher.status(job_there).state == "running"
+    with pytest.raises(LauncherRefused):
+        box_launcher.remove(job_there)
+    ps.unlink()
+    assert box_launcher.status(job_there).state == "running"
+    box_launcher.remove(job_there)
+    wait_for(lambda: box_launcher.status(job_there).state == "ended")
+    assert not list((quick_box.root / "home" / "runs").iterdir())
+
+
+def test_a_number_that_another_process_has_now_is_not_the_worker(job_there):
+    other = {**job_there, "pid": os.getpid()}
+    assert ssh.SshLauncher(find_machine("box")).status(other).state == "ended"
+
+
+def test_a_ps_that_cuts_its_lines_is_asked_for_all_of_them(quick_box, job_there):
+    cut = 'case "$*" in *-ww*) exec {ps} "$@";; esac\n{ps} "$@" | cut -c 1-40\n'
+    write_program(quick_box.folder / "bin" / "ps", "#!/bin/sh\n" + cut.format(ps=shutil.which("ps")))
+    assert ssh.SshLauncher(find_machine("box")).status(job_there).state == "running"
+
+
+def test_a_box_without_ps_is_refused_before_anything_is_sent(quick_box, make_run):
+    write_program(quick_box.folder / "bin" / "ps", "#!/bin/sh\nexit 127\n")
+    with pytest.raises(LauncherRefused) as caught:
+        follower.follow(make_run().id)
+    assert_message(caught.value, ssh.NO_PS, machine="box")
+    assert not quick_box.root.exists()
+
+
 def test_a_link_in_a_result_is_refused(quick_box, make_run, monkeypatch):
     has_program = ssh.processes.has_program
     monkeypatch.setattr(ssh.processes, "has_program", lambda name: name != "rsync" and has_program(name))
