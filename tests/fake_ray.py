@@ -32,7 +32,7 @@ class Cluster:
         )
         for path in (self.home, self.logs, self.packages):
             path.mkdir(parents=True)
-        self.jobs, self.processes, self.headers_seen = {}, {}, []
+        self.jobs, self.processes, self.headers_seen, self.package_sizes = {}, {}, [], []
         self.is_down, self.refused_path, self.token = False, "", TOKEN
         self.nodes = [
             {"CPU": 8.0, "GPU": 1.0, "accelerator_type:T4": 1.0, "memory": 3e10},
@@ -113,6 +113,7 @@ def _handler(cluster):
             elif url.path == "/api/version":
                 self.answer({"version": "4", "ray_version": "2.60.0"})
             elif parts[1] == "packages":
+                cluster.package_sizes.append(len(body))
                 (cluster.packages / parts[-1]).write_bytes(body)
                 self.answer({})
             elif url.path == "/api/v0/nodes":

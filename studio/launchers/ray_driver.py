@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 import traceback
+import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from studio.training import checkpoints, events
 # The last line that a driver prints.
 END = '{"studio": "end"}'
 EVENTS_FILE = "events.jsonl"
+# What is too large for a package of Ray's arrives under this name in the run's folder.
+ARCHIVE_FILE = "sent.zip"
 # The first rank has started, and has ended for good.
 STARTED_FILE, ENDED_FILE = ".started", ".ended"
 # The driver's own events, before the first rank's, are numbered up to here.
@@ -107,11 +110,17 @@ def main(arguments: Arguments) -> int:
 
 
 def _unpack(folder: Path) -> None:
-    """Move the run from Ray's package, of which each node keeps a copy, to where it trains.
+    """Move the run from Ray's package, of which each node keeps a copy, or from its own to where it trains.
 
     What an earlier job has left there counts where it has come further than what was sent.
     """
-    sent = Path("run").resolve()
+    sent, archive = Path("run").resolve(), folder.parents[2] / ARCHIVE_FILE
+    if archive.is_file():
+        sent = archive.with_name("run")
+        shutil.rmtree(sent, ignore_errors=True)
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(archive.parent)
+        archive.unlink()
     if _progress(folder) > _progress(sent):
         shutil.copyfile(sent / "plan.yaml", folder / "plan.yaml")
         (folder / "stop").unlink(missing_ok=True)
@@ -121,8 +130,8 @@ def _unpack(folder: Path) -> None:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.move(sent, folder)
     (folder / "metrics.jsonl").touch()
-    if Path("machines.yaml").is_file():
-        shutil.move("machines.yaml", folder.parent.parent / "machines.yaml")
+    if (prices := sent.with_name("machines.yaml")).is_file():
+        shutil.move(prices, folder.parent.parent / "machines.yaml")
 
 
 def _progress(folder: Path) -> tuple[int, int]:

@@ -5,10 +5,11 @@ API bring it back. Small jobs of the shell leave the wish to stop there, and del
 """
 
 import base64
-import hashlib
+import math
 import os
 import shlex
 import time
+import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,15 @@ from studio.storage import require_disk_space
 TOKEN_VARIABLE, TOKEN_PATH_VARIABLE, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"
 ROOT = "~/.studio-remote/ray"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
-# So much takes the cluster's dashboard at once (ray/_private/ray_constants.py: DASHBOARD_CLIENT_MAX_SIZE).
-MAX_PACKAGE_BYTES = 100_000_000
+# So much takes the cluster's dashboard at once (ray/_private/ray_constants.py: DASHBOARD_CLIENT_MAX_SIZE),
+# and its head holds it in memory: what is larger goes in pieces of this size, one after the other.
+MAX_PACKAGE_BYTES, PIECE_MIB, MIB = 100_000_000, 95, 1 << 20
+PIECE_FILE = "piece"
+# Writes a piece to its place and cuts off what lies behind, so that sending it again does no harm.
+PLACE = """
+folder={folder}; mkdir -p -m 700 "$folder" &&
+dd if={piece} of="$folder/{archive}" bs={mib} seek={seek} && rm -f {piece}
+"""
 # What comes back is no more than this: nobody fills this machine's disk by it.
 MAX_RESULT_BYTES = 200 * 10**9
 ANSWER_SECONDS, UPLOAD_SECONDS, SMALL_JOB_SECONDS, TRANSFER_SECONDS = 30.0, 600.0, 90.0, 86_400
@@ -59,10 +67,6 @@ SET_TOKEN = Message(
 )
 NOT_RAY = Message("What answers at {address} is no Ray cluster: {why}")
 CHECK_ADDRESS = Message("Name the address of its dashboard, such as http://HOST:8265.")
-TOO_LARGE = Message(
-    "“{machine}” takes {most:.0f} MB at a time, and studio, rows and base model come to {size:.0f} MB."
-)
-NAME_MODEL = Message("Name the base model by its id on the hub, so that the cluster fetches it itself.")
 RESULT_TOO_LARGE = Message("What comes back from “{machine}” is more than {most:.0f} GB.")
 NO_JOB = Message("The Ray cluster “{machine}” no longer knows this run: it was started anew.")
 SUBMIT_AGAIN = Message("Resume the run: it is submitted again, and goes on from what still lies there.")
@@ -137,7 +141,7 @@ class RayLauncher:
             return job
         if self._find(job_id):  # of an attempt of which nothing was read
             self._ask("DELETE", f"/api/jobs/{job_id}")
-        package = self._upload(run, job_id)
+        package = self._upload(run, job, on_progress)
         arguments = ray_driver.Arguments(
             run=run.id,
             first_seq=first_seq,
@@ -147,33 +151,49 @@ class RayLauncher:
         )
         on_progress("machine", 0, 0)
         text = base64.urlsafe_b64encode(arguments.to_json().encode()).decode()
-        self._start(job_id, f"{self.machine.python} -m studio.launchers.ray_job {text}", f"gcs://{package}")
+        self._start(job_id, f"{self.machine.python} -m studio.launchers.ray_job {text}", package)
         return job
 
-    def _upload(self, run: Run, job_id: str) -> str:
-        """Hand studio and run over to the cluster as a package; returns its name."""
-        folder = bundle.remote_folder() / run.id
+    def _upload(self, run: Run, job: Job, on_progress: StageProgress) -> str:
+        """Hand studio and run over to the cluster; returns the package in which the job begins."""
+        code, folder = bundle.write_code(), bundle.remote_folder() / run.id
         bundle.remove(folder)
         bundle.write_run(run, folder / "run", run.plan)
         bundle.write_price(run, self.machine, folder)
         archive = bundle.remote_folder() / f"{run.id}.zip"
         try:
-            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-                for source in (bundle.write_code(), folder):
-                    for path in sorted(source.rglob("*")):
-                        if path.is_file() and "__pycache__" not in path.parts:
-                            file.write(path, path.relative_to(source).as_posix())
-            size = archive.stat().st_size
-            if size > MAX_PACKAGE_BYTES:
-                raise self._refused(TOO_LARGE, NAME_MODEL, size=size / 1e6, most=MAX_PACKAGE_BYTES / 1e6)
-            # Named after the job, so that no copy which a node keeps is taken for a later one.
-            name = f"_ray_pkg_{hashlib.sha256(f'{job_id}{time.time_ns()}'.encode()).hexdigest()[:16]}.zip"
-            with archive.open("rb") as content:
-                self._ask("PUT", f"/api/packages/gcs/{name}", UPLOAD_SECONDS, content=content)
+            _pack(archive, code, folder)
+            if archive.stat().st_size > MAX_PACKAGE_BYTES:
+                _pack(archive, folder)
+                self._send_pieces(archive, job, on_progress)
+                _pack(archive, code)
+            return self._put(archive)
         finally:
             bundle.remove(folder)
             archive.unlink(missing_ok=True)
-        return name
+
+    def _send_pieces(self, archive: Path, job: Job, on_progress: StageProgress) -> None:
+        """Send a large archive into the run's folder there, a package at a time: the driver unpacks it."""
+        n_pieces = math.ceil(archive.stat().st_size / (PIECE_MIB * MIB))
+        package = archive.with_suffix(".piece.zip")
+        values = {"folder": _quote(job["folder"]), "archive": ray_driver.ARCHIVE_FILE, "piece": PIECE_FILE}
+        try:
+            with archive.open("rb") as content:
+                for n_sent in range(n_pieces):
+                    on_progress("send", n_sent, n_pieces)
+                    with zipfile.ZipFile(package, "w") as file:
+                        file.writestr(PIECE_FILE, content.read(PIECE_MIB * MIB))
+                    command = PLACE.format(mib=MIB, seek=n_sent * PIECE_MIB, **values)
+                    self._run_there(command, self._put(package))
+        finally:
+            package.unlink(missing_ok=True)
+
+    def _put(self, package: Path) -> str:
+        """Hand a package over to the cluster; returns its name there, which no other has had."""
+        name = f"_ray_pkg_{uuid.uuid4().hex[:16]}.zip"
+        with package.open("rb") as content:
+            self._ask("PUT", f"/api/packages/gcs/{name}", UPLOAD_SECONDS, content=content)
+        return f"gcs://{name}"
 
     def _start(self, job_id: str, command: str, package: str = "") -> None:
         runtime_env: dict[str, Any] = {"env_vars": ENVIRONMENT} if package else {}
@@ -288,10 +308,10 @@ class RayLauncher:
                 file.write(chunk)
         return n_bytes
 
-    def _run_there(self, command: str) -> None:
-        """Run a line of the shell on the cluster's head, as a job of its own."""
+    def _run_there(self, command: str, package: str = "") -> None:
+        """Run a line of the shell on the cluster's head, as a job of its own that begins in this package."""
         job_id = f"studio-shell-{time.time_ns()}"
-        self._start(job_id, command)
+        self._start(job_id, command, package)
         info = self._wait_for_end(job_id)
         message = str(info.get("message") or "?")
         self._delete_job(job_id)
@@ -382,6 +402,15 @@ class RayLauncher:
     def _refused(self, message: Message, hint: Message, **values: Any) -> LauncherRefused:
         values = {"machine": self.machine.name, "address": self.machine.ray, **values}
         return LauncherRefused(message, hint, **values)
+
+
+def _pack(archive: Path, *folders: Path) -> None:
+    """Write the content of these folders into a new archive."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for folder in folders:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    file.write(path, path.relative_to(folder).as_posix())
 
 
 def _quote(folder: str) -> str:

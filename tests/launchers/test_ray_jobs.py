@@ -19,6 +19,12 @@ from studio.models import ranks
 from studio.training import before_start, launcher
 
 
+def write_checkpoint(folder, step):
+    path = folder / "checkpoints" / "train" / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "watch.json").write_text('{"step": 1}', encoding="utf-8")
+
+
 @pytest.fixture
 def make_run(make_plan):
     def make(**training):
@@ -124,13 +130,6 @@ def test_a_lost_connection_is_told_and_taken_up_again(cluster, make_run):
     assert steps(run) == [1, 2, 3, 4, 5]
 
 
-def write_checkpoint(folder, step):
-    path = folder / "checkpoints" / "train" / f"checkpoint-{step}"
-    path.mkdir(parents=True)
-    (path / "watch.json").write_text('{"step": 1}', encoding="utf-8")
-    (folder / "plan.yaml").write_text("method", encoding="utf-8")
-
-
 @pytest.mark.parametrize(("there", "sent", "kept"), [(20, 10, 20), (10, 20, 20), (20, 0, 20), (0, 10, 10)])
 def test_of_what_lies_there_and_what_is_sent_the_one_that_is_further_counts(
     tmp_path, monkeypatch, there, sent, kept
@@ -160,13 +159,42 @@ def test_a_token_that_is_missing_or_wrong_is_a_sentence(cluster, make_run, monke
     assert launchers.create(machine).look() == "2.60.0"
 
 
-def test_what_the_cluster_cannot_take_is_a_sentence(cluster, make_run, monkeypatch):
+def test_checkpoints_larger_than_a_package_come_back_from_a_run_that_goes_on(cluster, make_run, monkeypatch):
+    monkeypatch.setattr(ray_jobs, "MAX_PACKAGE_BYTES", 4_000_000)
+    monkeypatch.setattr(ray_jobs, "PIECE_MIB", 2)
     run = make_run()
-    monkeypatch.setattr(ray_jobs, "MAX_PACKAGE_BYTES", 1000)
-    with pytest.raises(LauncherRefused) as caught:
+    cluster.behave("dies")
+    with pytest.raises(StudioError):
         follower.follow(run.id)
-    assert_message(caught.value, ray_jobs.TOO_LARGE, machine="cluster")
-    monkeypatch.undo()
+    optimizer = run.folder / "checkpoints" / "train" / "checkpoint-1" / "optimizer.pt"
+    state = os.urandom(5_000_000)
+    optimizer.write_bytes(state)
+    cluster.behave("")
+    assert resume(run) == ("done", [1, 2, 3, 4, 5])
+    assert optimizer.read_bytes() == state, "it was there while the run trained on"
+    assert len(cluster.package_sizes) > 3, "one for each piece, and the studio"
+    assert max(cluster.package_sizes) <= 4_000_000
+    assert not list(cluster.packages.rglob("piece")), "no copy of what was sent stays with the node"
+    assert not cluster.run_folder(run).exists()
+
+
+def test_a_run_that_is_stopped_between_two_pieces_leaves_none_there(cluster, make_run, monkeypatch):
+    monkeypatch.setattr(ray_jobs, "MAX_PACKAGE_BYTES", 4_000_000)
+    monkeypatch.setattr(ray_jobs, "PIECE_MIB", 2)
+    run = make_run()
+    write_checkpoint(run.folder, 1)
+    (run.folder / "checkpoints" / "train" / "optimizer.pt").write_bytes(os.urandom(5_000_000))
+    send = ray_jobs.RayLauncher._run_there
+
+    def send_and_stop(launched, command, package=""):
+        send(launched, command, package)
+        launcher.stop(run)
+
+    monkeypatch.setattr(ray_jobs.RayLauncher, "_run_there", send_and_stop)
+    follower.follow(run.id)
+    assert (runs.status(run).state, runs.status(run).stage) == ("stopped", "before")
+    assert len(cluster.package_sizes) == 1
+    assert not cluster.run_folder(run).exists()
 
 
 def test_what_the_disk_there_cannot_hold_is_a_sentence(cluster, make_run):
