@@ -14,7 +14,6 @@ from studio import launchers, methods, presets, runs
 from studio.cli import EXIT_FAILED, EXIT_OK, arguments, elsewhere
 from studio.cli.columns import align
 from studio.errors import BadPlan
-from studio.estimate.machines import catalogue
 from studio.launchers import bake_off as elsewhere_bake_off
 from studio.launchers import consent
 from studio.plan import Plan
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Conduct a bake-off in the foreground; Ctrl-C stops it, and --resume goes on.
 
     Raises:
-        BadPlan: The plan or a contender is wrong.
+        BadPlan: The plan or a contender is wrong, or one that goes on is to go on elsewhere.
         NotPossible: These plans cannot be compared, or one of them cannot train here.
         StudioError: The machine of `--on` cannot be reached, or refuses this person.
     """
@@ -78,7 +77,7 @@ def _create(options: argparse.Namespace) -> BakeOff | None:
     """The bake-off that was asked for; None where nobody agrees that it leaves this machine."""
     changes = tuple(options.set)
     if options.on:
-        changes += (f"where={'local' if options.on == catalogue.LOCAL_ID else options.on}",)
+        changes += (f"where={elsewhere.name_machine(options.on)}",)
     plan = arguments.load_plan(options.plan, changes)
     named_plans = [_read_contender(plan, text) for text in options.contenders]
     if not plan.is_local:
@@ -89,6 +88,7 @@ def _create(options: argparse.Namespace) -> BakeOff | None:
 def _resume(options: argparse.Namespace) -> BakeOff | None:
     """The bake-off that goes on; None where nobody agrees that its runs leave this machine again."""
     bake_off = record.find(options.resume)
+    elsewhere.require_there(options.on, bake_off.where)
     if bake_off.is_local:
         return bake_off
     machine = consent.current_machine(launchers.find_machine(bake_off.where))

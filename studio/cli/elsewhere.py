@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from studio.errors import BadPlan
+from studio.estimate.machines import catalogue
 from studio.i18n import Message
 
 ASK_START = Message("Start it there? [y/N] ")
@@ -22,6 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="on another machine: leave data and result there afterwards",
     )
+
+
+def name_machine(on: str) -> str:
+    """The machine that `--on` names, as a plan has it (`where`)."""
+    return "local" if on == catalogue.LOCAL_ID else on
+
+
+def require_there(on: str, where: str) -> None:
+    """Raise BadPlan where `--on` names another machine than the one at which something goes on."""
+    if on and name_machine(on) != where:
+        raise BadPlan([f"--resume goes on where it was, at {where}; leave out --on {on}"])
 
 
 def is_agreed(lines: Sequence[Message], says_yes: bool) -> bool:

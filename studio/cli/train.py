@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     if options.from_run and options.on:
         raise BadPlan(["--from goes on here, where the result is; leave out --on"])
     if options.on:
-        changes += (f"where={'local' if options.on == catalogue.LOCAL_ID else options.on}",)
+        changes += (f"where={elsewhere.name_machine(options.on)}",)
     if options.from_run or arguments.load_plan(options.plan, changes).is_local:
         return train(options.plan, changes, options.insist, options.from_run)
     return train_elsewhere(options, changes)
@@ -163,10 +163,12 @@ def resume(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
+        BadPlan: Another machine is named than the run's.
         NotPossible: It has not ended, or is done.
         StudioError: The other machine cannot be reached, or refuses this person.
     """
     stopped_run = runs.find(options.resume)
+    elsewhere.require_there(options.on, stopped_run.plan.where)
     if resumption.needs_agreement(stopped_run):
         machine = consent.current_machine(launchers.find_machine(stopped_run.plan.where))
         agreement = resumption.describe(stopped_run, machine, options.keep_there)

@@ -297,6 +297,13 @@ def test_the_terminal_goes_on_only_once_agreed(cluster, name_plans, capsys):
     assert main(["bake-off", "--resume", stopped.id, "--yes"]) == 0
 
 
+def test_a_bake_off_goes_on_at_no_other_machine_than_its_own(cluster, name_plans, capsys):
+    stopped = start(name_plans("lora", "full"))
+    assert main(["bake-off", "--resume", stopped.id, "--on", "local", "--yes"]) == 2
+    assert "goes on where it was, at cluster" in capsys.readouterr().err
+    assert not cluster.jobs
+
+
 def test_its_followers_get_what_reaches_boxes_and_clusters(cluster, name_plans, monkeypatch):
     granted = []
     monkeypatch.setattr(processes, "start_detached", lambda *_, options, **__: granted.append(options) or 1)

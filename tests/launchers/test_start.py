@@ -102,6 +102,22 @@ def test_the_terminal_resumes_there_once_agreed(quick_box, make_plan, capsys, un
     assert quick_box.run_folder(run).exists(), "it was to stay"
 
 
+@pytest.mark.parametrize(("where", "on"), [("box", "local"), ("box", "here"), ("local", "box")])
+def test_a_run_goes_on_at_no_other_machine_than_its_own(quick_box, make_plan, capsys, where, on):
+    run = runs.create(make_plan("lora", "chat").model_copy(update={"where": where}))
+    runs.set_status(run, "stopped", "before")
+    assert main(["train", "--resume", run.id, "--on", on, "--yes"]) == 2
+    assert f"--resume goes on where it was, at {where}; leave out --on {on}" in capsys.readouterr().err
+    assert runs.status(run).state == "stopped"
+
+
+def test_a_run_that_goes_on_may_be_told_its_own_machine(quick_box, make_plan, capsys):
+    run = runs.create(make_plan("lora", "chat").model_copy(update={"where": "box"}))
+    runs.set_status(run, "stopped", "before")
+    assert main(["train", "--resume", run.id, "--on", "box"]) == 1
+    assert resumption.BEGINS_ANEW.text in capsys.readouterr().err
+
+
 def test_where_others_reach_the_page_nothing_leaves_it(quick_box, tiny_chat, monkeypatch):
     monkeypatch.setenv("STUDIO_OPEN", "1")
     box = launchers.find_machine("box")
