@@ -19,7 +19,7 @@ from studio.errors import SEE_WORKER_LOG, BadPlan, NotPossible, explain
 from studio.estimate import history
 from studio.estimate.machines import catalogue
 from studio.estimate.types import Estimate
-from studio.evaluate import cap_messages, verdict
+from studio.evaluate import verdict
 from studio.i18n import Message
 from studio.launchers import consent, follower, resumption
 from studio.methods import folder_check, spec
@@ -201,7 +201,7 @@ def run_in_foreground(run: Run) -> int:
             _print_fitting_changes(run.plan)
         return EXIT_FAILED
     _print_result(run)
-    return EXIT_OK
+    return EXIT_FAILED if runs.status(run).state == "failed" else EXIT_OK  # as a worker elsewhere says it
 
 
 def _execute(run: Run) -> bool:
@@ -246,8 +246,6 @@ def _print_result(run: Run) -> None:
             print(f"{state}: {measure} {loss} in {seconds}")
         else:  # questions alone have no answer whose loss could be measured
             print(f"{state} in {seconds}")
-        if reached_cap := cap_messages.describe(report):
-            print(reached_cap.render())
         for message in report_messages.describe_targets(report):
             print(message.render())
         if kept_start := report_messages.describe_kept_start(report):
@@ -256,6 +254,8 @@ def _print_result(run: Run) -> None:
             print(fault.render())
         if result := verdict.read(report):
             print(f"{result.word.render()}: {result.headline.render()} (why: studio verdict {run.id[:8]})")
+    if said := runs.status(run).failure_text():  # a cap that was reached, what is left at another machine
+        print(said)
     if runs.is_resumable(run):
         start = "from where it was" if runs.has_saved_state(run) else "from the beginning"
         print(f"It goes on {start} with: studio train --resume {run.id[:8]}")
@@ -295,16 +295,17 @@ def _progress_bar(run: Run) -> Iterator[None]:
 def _show_progress(run: Run, finished: threading.Event) -> None:
     # Only a terminal gets a bar (disable=None).
     with tqdm(total=1, bar_format=BAR_FORMAT, leave=False, file=sys.stderr, disable=None) as bar:
-        n_notes, last_rule, last_wait, has_ended = 0, "", "", False
+        n_notes, last_rule, last_said, has_ended = 0, "", "", False
         while not has_ended:
             has_ended = finished.wait(REFRESH_SECONDS)
             for message in spec.read_notes(run.folder)[n_notes:]:
                 bar.write(message.render())
                 n_notes += 1
             status = runs.status(run)
-            if status.state == "waiting" and status.message and status.message.text != last_wait:
+            is_over = status.state in runs.ENDED_STATES  # then it is said with the result
+            if status.message and status.message.text != last_said and not is_over:
                 bar.write(status.message.render())
-                last_wait = status.message.text
+            last_said = status.message.text if status.message else ""
             finding = coach.read_curve(runs.read_points(run)) if status.state == "training" else None
             if finding and finding.rule != last_rule:  # the terminal scrolls: new figures alone are not told
                 bar.write(" ".join(finding.render()))

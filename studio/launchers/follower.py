@@ -41,6 +41,7 @@ NOT_REMOVED = Message(
     "The result is here. What lies at “{machine}” could not be deleted: {why} It is tried again when the "
     "run is deleted and, if the run is done, when the page starts."
 )
+END_AND_LEFT = Message("{end} {left}")
 CALLED_OFF = Message(
     "It was stopped before it began. What was sent to “{machine}” could not be deleted: {why} It is tried "
     "again when the run is deleted."
@@ -230,10 +231,11 @@ class _Follower:
             return
         if not self.final:
             reason = self.job_status.message if self.job_status else None
-            raise StudioError(reason or GONE, RESUME_THERE, machine=self.record.machine)
+            message = reason or GONE.format(machine=self.record.machine)
+            raise StudioError(_join(message, self.left), RESUME_THERE)
         if self.final.state != "failed":
             worker.record_usage_of_report(self.run)
-        self._show(self.final, self.final.message or self.left)
+        self._show(self.final, _join(self.final.message, self.left) if self.final.message else self.left)
 
     def call_off(self) -> None:
         """End a run that was stopped before its worker started: what was sent there is deleted."""
@@ -253,6 +255,11 @@ class _Follower:
         self._recorded_at = time.monotonic()
         counts = {"next_seq": self._next_seq, "log_lines": self._log_lines}
         self.record = self.record.write(self.run, **{**counts, **changes})
+
+
+def _join(end: Message, left: Message | None) -> Message:
+    """How a run has ended, and what lies there although it was to be deleted."""
+    return END_AND_LEFT.format(end=end, left=left) if left else end
 
 
 def follow(run_id: str) -> None:

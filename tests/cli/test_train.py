@@ -16,6 +16,7 @@ from studio.cli.main import main
 from studio.estimate.fitting_changes import FREE_MEMORY, FittingChange, FittingChanges
 from studio.estimate.types import Estimate, Range
 from studio.i18n import Message
+from studio.launchers import follower
 from studio.training import queue as run_queue
 
 
@@ -65,6 +66,21 @@ def test_what_a_run_waits_for_is_said_once(make_plan, capsys):
     finished.set()
     thread.join()
     assert capsys.readouterr().out.count("Waits for “A”: this run needs up to 3.1 GB") == 1
+
+
+def test_a_machine_that_is_silent_is_told_once_each_time(make_plan, capsys):
+    run = runs.create(make_plan())
+    runs.claim(run, os.getpid())
+    finished = threading.Event()
+    thread = threading.Thread(target=train._show_progress, args=(run, finished))
+    thread.start()
+    silent = [follower.RETRYING.format(why="box is silent.", seconds=seconds) for seconds in (0, 2)]
+    for message in (*silent, None, *silent):
+        runs.set_status(run, "training", "train", step=2, steps=5, message=message)
+        time.sleep(2 * train.REFRESH_SECONDS)
+    finished.set()
+    thread.join()
+    assert capsys.readouterr().out.count("box is silent. The training may go on there.") == 2
 
 
 def test_home_can_be_named_behind_the_command(plan_file, tmp_path, capsys):

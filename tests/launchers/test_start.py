@@ -14,7 +14,9 @@ from studio import plan as plans
 from studio.cli.main import main
 from studio.errors import NotPossible, StudioError
 from studio.estimate.machines import catalogue
-from studio.launchers import consent, follower, record, resumption
+from studio.evaluate import cap_messages
+from studio.launchers import bundle, consent, follower, record, resumption, ssh
+from studio.launchers.spec import ConnectionLost
 from studio.training import launcher, queue
 from studio.ui.method import machine
 from studio.ui.train import consent_sheet
@@ -172,6 +174,36 @@ def test_the_terminal_trains_there_once_agreed(quick_box, plan_file, capsys, unt
     assert runs.status(run).state == "done"
     assert run.plan.where == "box"
     assert not record.read(run).agreed, "it was for one attempt"
+
+
+def refuse_to_delete(launched, job):
+    raise ConnectionLost(ssh.UNREACHABLE, ssh.CONNECT_ONCE, machine="box", why="cut", address="x")
+
+
+def test_the_terminal_says_what_stays_there(quick_box, plan_file, capsys, untraced_start, monkeypatch):
+    monkeypatch.setattr(ssh.SshLauncher, "remove", refuse_to_delete)
+    assert main(["train", plan_file, "--on", "box", "--yes"]) == 0
+    assert "The result is here. What lies at “box” could not be deleted" in capsys.readouterr().out
+
+
+def test_a_run_that_failed_there_is_told_in_the_terminal(quick_box, plan_file, capsys, untraced_start):
+    quick_box.behave("bare")
+    assert main(["train", plan_file, "--on", "box", "--yes"]) == 1
+    assert follower.NO_RESULT.render("en", machine="box") in capsys.readouterr().out
+
+
+def test_behind_a_cap_it_is_still_said_what_stays_there(quick_box, plan_file, untraced_start, monkeypatch):
+    monkeypatch.setattr(ssh.SshLauncher, "remove", refuse_to_delete)
+    capped = runs.Status(
+        "stopped", "after", message=cap_messages.REACHED["max_minutes"].format(used=1.0, limit=1.0)
+    )
+    monkeypatch.setattr(bundle, "read_end", lambda folder: capped)
+    monkeypatch.setattr(follower.events, "apply", lambda run, event: None)
+    main(["train", plan_file, "--on", "box", "--yes"])
+    (run,) = runs.all_runs()
+    assert runs.status(run).message.text == follower.END_AND_LEFT.text
+    assert "time cap" in runs.status(run).failure_text()
+    assert "What lies at “box” could not be deleted" in runs.status(run).failure_text()
 
 
 def test_train_here_stands_beside_the_machines_that_have_a_launcher(add_machine, studio_home):
