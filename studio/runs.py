@@ -249,8 +249,9 @@ def not_followed(run: Run) -> Message | None:
 
 
 def may_go_on_elsewhere(run: Run) -> bool:
-    """Whether a job at another machine was started for the run, and its result is not here yet."""
-    return bool(read_json(run.folder / REMOTE_FILE).get("job"))
+    """Whether another machine has a job of the run, or may have, and its result is not here yet."""
+    record = read_json(run.folder / REMOTE_FILE)
+    return bool(record.get("job") or record.get("asked"))
 
 
 def _was_memory_short(run: Run) -> bool:

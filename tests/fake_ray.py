@@ -34,6 +34,7 @@ class Cluster:
             path.mkdir(parents=True)
         self.jobs, self.processes, self.headers_seen, self.package_sizes = {}, {}, [], []
         self.is_down, self.refused_path, self.token = False, "", TOKEN
+        self.n_drivers = 0
         self.nodes = [
             {"CPU": 8.0, "GPU": 1.0, "accelerator_type:T4": 1.0, "memory": 3e10},
             {"CPU": 4.0, "memory": 2e10},
@@ -66,6 +67,7 @@ class Cluster:
             with zipfile.ZipFile(self.packages / package.removeprefix("gcs://")) as archive:
                 archive.extractall(work)
         if "studio.launchers.ray_job" in command:
+            self.n_drivers += 1
             command = f"{sys.executable} {DRIVER} {command.split()[-1]} {self.logs}"
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONPATH": str(work)}
         with (self.logs / f"job-driver-{job_id}.log").open("wb") as log:

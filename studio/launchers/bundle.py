@@ -31,7 +31,7 @@ SENT = (
 # What of a folder that comes back is not the run's: it stands here already, or has no meaning here.
 NOT_TAKEN = (
     *("format.json", "status.json", "plan.yaml", "estimate.json", "process.json", "stop", "shared"),
-    *("events.jsonl", "worker.log", "base"),
+    *("events.jsonl", "worker.log", "worker.pid", "base"),
 )
 # Where a base model that is a folder of this machine travels, within the run.
 BASE_FOLDER = "base"

@@ -18,7 +18,7 @@ from studio.errors import SEE_WORKER_LOG, NotPossible, StudioError, explain
 from studio.i18n import Message
 from studio.launchers import bundle, record
 from studio.launchers.record import Record
-from studio.launchers.spec import ConnectionLost, JobLost, JobStatus, Launcher
+from studio.launchers.spec import ConnectionLost, Job, JobLost, JobStatus, Launcher
 from studio.methods.spec import StopRequested
 from studio.runs import Run, Status
 from studio.training import events, queue, worker
@@ -48,6 +48,8 @@ CALLED_OFF = Message(
 )
 NOT_AGREED = Message("Nobody has agreed to train “{name}” at “{machine}”: its data would leave this machine.")
 AGREE = Message("Start or resume it on the Train tab or with `studio train`, which ask first.")
+NOT_STARTED = Message("Its start at “{machine}” was interrupted, and no job of it is there.")
+SENDING_AGAIN = Message("{why} What is missing there is sent again. Trying since {seconds:.0f} s.")
 STILL_THERE = Message("It may go on there. Resume the run to look for it.")
 
 
@@ -68,26 +70,50 @@ class _Follower:
         self._n_log_lines_read = 0
         self._recorded_at = self._event_at = time.monotonic()
         self._lost_at, self._retry_seconds = 0.0, FIRST_RETRY_SECONDS
+        self._may_start = saved.agreed
 
     def submit(self) -> None:
-        """Start the worker there, unless it has been."""
+        """Start the worker there, unless it has been; one whose answer was lost is only looked for."""
         if self.record.job:
             return
-        if not self.record.agreed:
-            raise NotPossible(NOT_AGREED, AGREE, name=self.run.plan.name, machine=self.run.plan.where)
+        if not self.record.asked:
+            if not self.record.agreed:
+                raise NotPossible(NOT_AGREED, AGREE, name=self.run.plan.name, machine=self.run.plan.where)
+            queue.raise_if_stopped(self.run)
         run_setup.prepare_data(self.run, self.run.plan)
-        self._show_progress("send", 0, 0)
-        self._write_record(sent=True)
+        runs.set_status(self.run, "preparing", "send")
         submitted = time.time()
-        job = self.launcher.submit(self.run, self._next_seq, self._show_progress)
+        job = self._submit()
         self._log_lines = 0
-        self._write_record(job=job, log_lines=0, submitted=submitted, first_event_seconds=0.0)
-        self._show_progress("machine", 0, 0)
+        self._write_record(job=job, asked=False, log_lines=0, submitted=submitted, first_event_seconds=0.0)
+        runs.set_status(self.run, "preparing", "machine")
+
+    def _submit(self) -> Job:
+        """The job there; once the machine was asked to start one, a lost answer is asked for again."""
+        may_run = self.record.asked
+        while True:
+            try:
+                return self.launcher.submit(self.run, self._next_seq, self._show_progress)
+            except ConnectionLost as error:
+                if not self.record.asked:
+                    raise
+                may_run = True
+                self._wait_for_machine(error, SENDING_AGAIN)
+            except StudioError:
+                if not may_run:
+                    self._write_record(asked=False)
+                raise
+            queue.raise_if_stopped(self.run)
 
     def _show_progress(self, stage: str, done: int, total: int) -> None:
-        """Say what happens before the worker starts; raises StopRequested where it is not to start."""
-        if not self.record.job:
-            queue.raise_if_stopped(self.run)
+        """Say what happens before the worker starts; raises what keeps it from being started."""
+        self._note_answer()
+        queue.raise_if_stopped(self.run)
+        if not self._may_start:
+            self._write_record(asked=False)
+            raise NotPossible(NOT_STARTED, AGREE, machine=self.record.machine)
+        if not self.record.asked:
+            self._write_record(sent=True, asked=True, agreed=False)
         runs.set_status(self.run, "preparing", stage, step=done, steps=total)
 
     def read_events(self) -> None:
@@ -156,7 +182,7 @@ class _Follower:
             self._event_at = time.monotonic()
         self._lost_at, self._retry_seconds = 0.0, FIRST_RETRY_SECONDS
 
-    def _wait_for_machine(self, error: ConnectionLost) -> None:
+    def _wait_for_machine(self, error: ConnectionLost, retrying: Message = RETRYING) -> None:
         """Say that the machine is silent, and wait; raises StudioError once it is given up."""
         self._lost_at = self._lost_at or time.monotonic()
         silent_seconds = time.monotonic() - self._lost_at
@@ -164,7 +190,7 @@ class _Follower:
             raise StudioError(error.message, STILL_THERE)
         status = runs.status(self.run)
         if status.state not in runs.ENDED_STATES:
-            self._show(status, RETRYING.format(why=error.message, seconds=silent_seconds))
+            self._show(status, retrying.format(why=error.message, seconds=silent_seconds))
         time.sleep(self._retry_seconds)
         self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
 
@@ -225,7 +251,7 @@ class _Follower:
 
     def finish(self) -> None:
         """Set the status with which the run has ended; the job and what was agreed to are forgotten."""
-        self._write_record(job={}, agreed=False, sent=self.left is not None)
+        self.forget_job(sent=self.left is not None)
         if not self.final and self.run.stop_file.exists():
             runs.set_status(self.run, "stopped", "after", message=self.left)
             return
@@ -244,12 +270,13 @@ class _Follower:
                 self.launcher.discard(self.run, self.record.job, self.record.keep)
             except StudioError as error:
                 self.left = CALLED_OFF.format(machine=self.record.machine, why=error.message)
-        self._write_record(job={}, agreed=False, sent=self.left is not None)
+        self.forget_job(sent=self.left is not None)
         runs.set_status(self.run, "stopped", "before", message=self.left)
 
-    def forget_job(self) -> None:
-        """Let a resume submit the run again, once that is agreed to."""
-        self._write_record(job={}, agreed=False)
+    def forget_job(self, **changes: object) -> None:
+        """Let a resume submit the run again, once that is agreed to, as another attempt than this one."""
+        self._next_seq += 1
+        self._write_record(job={}, asked=False, agreed=False, **changes)
 
     def _write_record(self, **changes: object) -> None:
         self._recorded_at = time.monotonic()

@@ -34,7 +34,7 @@ from studio.runs import Run
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 BOOTSTRAP = Path(__file__).parent / "bootstrap.py"
 BUNDLE_FOLDER, RESULT_FOLDER, STOP_FILE = "bundle", "result", "stop"
-RUN_LABEL = "studio-run"
+RUN_LABEL, SEQ_LABEL = "studio-run", "studio-seq"
 # The most minutes of a job before its training and after it: the studio is installed, the model fetched, the
 # result uploaded. How many are expected says estimate_one.minutes_before_start.
 MAX_SETUP_MINUTES = 20.0
@@ -79,7 +79,7 @@ class JobsLauncher:
             person = self._require(agreed.account)
             repo = _repo_name(person, run)
             job = {"namespace": person.name, "repo": repo}
-            if running := self._find_job(person, run):
+            if running := self._find_job(person, run, first_seq):
                 return job | {"id": running}
             on_progress("send", 0, 0)
             self._upload(run, repo, person, agreed.max_minutes)
@@ -92,7 +92,7 @@ class JobsLauncher:
                 secrets={"HF_TOKEN": str(person.api.token)},
                 flavor=self.machine.job,
                 timeout=f"{math.ceil(agreed.max_minutes)}m",
-                labels={RUN_LABEL: run.id},
+                labels={RUN_LABEL: run.id, SEQ_LABEL: str(first_seq)},
                 namespace=person.name,
             )
         return job | {"id": info.id}
@@ -101,10 +101,12 @@ class JobsLauncher:
         requirement = next(line for line in bundle.requirements() if line.startswith("huggingface-hub"))
         return [repo, run.id, str(first_seq), requirement]
 
-    def _find_job(self, person: Account, run: Run) -> str:
-        """The id of a job of this run that has not ended: its answer was lost when it was submitted."""
-        jobs = person.api.list_jobs(labels={RUN_LABEL: run.id}, namespace=person.name)
-        return next((info.id for info in jobs if info.status.stage not in LAST_STAGES), "")
+    def _find_job(self, person: Account, run: Run, first_seq: int | None = None) -> str:
+        """The id of a job of this run that has not ended, or else of the one whose first event this is."""
+        jobs = list(person.api.list_jobs(labels={RUN_LABEL: run.id}, namespace=person.name))
+        found = [info for info in jobs if info.status.stage not in LAST_STAGES]
+        found += [info for info in jobs if (info.labels or {}).get(SEQ_LABEL) == str(first_seq)]
+        return found[0].id if found else ""
 
     def _upload(self, run: Run, repo: str, person: Account, max_minutes: float) -> None:
         folder = bundle.remote_folder() / run.id

@@ -133,14 +133,12 @@ class RayLauncher:
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Upload run and studio and start the job, unless the one of an answer that was lost is there."""
-        on_progress("send", 0, 0)
         self.look()
         job_id = f"studio-{run.id}-{first_seq}"
         job = {"id": job_id, "run": run.id, "folder": f"{self.root}/{run.id}"}
-        if self._find(job_id).get("status") in ("PENDING", "RUNNING"):
+        if self._find(job_id):
             return job
-        if self._find(job_id):  # of an attempt of which nothing was read
-            self._ask("DELETE", f"/api/jobs/{job_id}")
+        on_progress("send", 0, 0)
         package = self._upload(run, job, on_progress)
         arguments = ray_driver.Arguments(
             run=run.id,

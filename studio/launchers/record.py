@@ -14,12 +14,13 @@ class Record:
 
     Attributes:
         machine: The name of the machine, for people.
-        agreed: Whether a person has agreed to what a run there comes to; once it has ended there, no longer.
+        agreed: Whether a person has agreed to what a run there comes to; once it is sent, no longer.
         keep: Whether what lies there stays once the result is here.
         account: The account at the machine under which it was agreed to; empty where there are none.
         price: The price that was agreed to (per_hour, currency, billed); empty where none is known.
         max_minutes: The machine ends the job after so many; 0 for no such limit.
         sent: Whether something may lie there that is to be deleted once the result is here.
+        asked: Whether the machine was asked to start a job, and its answer is not here: one may be there.
         job: The job while there is one; empty before it is submitted and once its result is here.
         next_seq: The number of the next event; those below it have been written into the run's folder.
         log_lines: How many lines of the job's log that are no events have been copied.
@@ -34,6 +35,7 @@ class Record:
     price: dict[str, Any] = field(default_factory=dict)
     max_minutes: float = 0.0
     sent: bool = False
+    asked: bool = False
     job: Job = field(default_factory=dict)
     next_seq: int = 0
     log_lines: int = 0

@@ -39,13 +39,13 @@ class Launcher(Protocol):
     """Takes a run to one machine and brings it back; any call may raise ConnectionLost or LauncherRefused."""
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
-        """Start the worker there, or find the one that was started before the connection was lost.
+        """Find the job of this very attempt, which may have ended, or else start the worker there.
 
         Args:
             run: The run; its data is prepared.
-            first_seq: The number of the worker's first event.
-            on_progress: Told what happens until the worker starts, right before that too; it raises
-                StopRequested where the run is to stop.
+            first_seq: The number of the worker's first event, which no other attempt has.
+            on_progress: Told, from when no job was found, what happens until the worker starts, right before
+                that too; it raises StudioError or StopRequested where the run is not to start.
         """
 
     def events(self, job: Job) -> Iterator[str]:

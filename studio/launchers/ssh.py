@@ -114,7 +114,14 @@ first_gpu=${{CUDA_VISIBLE_DEVICES-0}}
 export CUDA_VISIBLE_DEVICES="${{first_gpu%%,*}}"
 export STUDIO_HOME={root}/home PYTHONPATH={root}/{code} {environment}
 nohup {python} -m studio.training.worker {run} --events-from {seq} >events.jsonl 2>>worker.log </dev/null &
+echo $! >worker.pid
 echo pid=$!
+"""
+# The first event says of which attempt a worker is that may have ended; its number lies beside it.
+FIND_ATTEMPT = """
+{workers}; do echo "$pid"; done
+head -n 1 {folder}/events.jsonl 2>/dev/null | grep -q '"seq": {seq},' && cat {folder}/worker.pid
+true
 """
 # The empty line every few seconds tells this side that the connection stands, and ends the other side once it
 # no longer does.
@@ -203,11 +210,12 @@ class SshLauncher:
 
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Send studio and run, install what is missing, and start the worker, unless it is there."""
-        on_progress("send", 0, 0)
         box = self.look()
-        workers = self._run(f"{FIND_WORKER.format(run=run.id)}; do echo $pid; done").split()
+        values = {"workers": FIND_WORKER.format(run=run.id), "folder": self._folder({"run": run.id})}
+        workers = self._run(FIND_ATTEMPT.format(seq=first_seq, **values)).split()
         if workers:
             return {"pid": int(workers[0]), "run": run.id, "has_rsync": box.has_rsync}
+        on_progress("send", 0, 0)
         wanted_gb = RUN_GB if box.has_libraries else INSTALL_GB
         if box.free_gb < wanted_gb:
             raise self._refused(DISK_FULL, FREE_SPACE, free=box.free_gb, wanted=wanted_gb)

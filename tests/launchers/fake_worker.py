@@ -30,6 +30,9 @@ def main() -> None:
     mode_file = Path(os.environ["HOME"]) / "mode"
     mode = mode_file.read_text(encoding="utf-8") if mode_file.exists() else ""
 
+    if mode == "mute":
+        sys.exit(1)
+
     def send(kind, values):
         nonlocal seq
         sys.stdout.write(json.dumps({"seq": seq, "event": kind, "values": values}) + "\n")
@@ -74,7 +77,9 @@ def main() -> None:
     (run / "model" / "adapter_config.json").write_text(
         '{"base_model_name_or_path": "base/x"}', encoding="utf-8"
     )
-    (run / "report.json").write_text('{"base": {"hub": "there"}, "seconds": 1}', encoding="utf-8")
+    (run / "report.json").write_text(
+        '{"base": {"hub": "there"}, "before": {}, "after": {}, "seconds": 1}', encoding="utf-8"
+    )
     if (run / "contender").exists():
         write_standing(run)
     if mode == "links":
