@@ -235,9 +235,12 @@ def _record_failure(run: Run, arguments: Arguments, error: Exception) -> None:
 
 def train_rank(config: dict[str, Any]) -> None:
     """One rank: the first is the run's worker, the others train beside it."""
-    import ray.train  # noqa: PLC0415 - as above
+    import ray.train.torch  # noqa: PLC0415 - as above
 
     arguments = Arguments(**config)
+    device = ray.train.torch.get_device()
+    if device.type == "cuda":  # libraries take the rank's number on its node for that of its GPU
+        os.environ["LOCAL_RANK"] = str(device.index)
     shutil.rmtree("run", ignore_errors=True)  # the rows, in this node's copy of what was sent
     os.environ["STUDIO_HOME"] = str(arguments.home)
     folder = arguments.home / "runs" / arguments.run

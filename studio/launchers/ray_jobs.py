@@ -54,6 +54,9 @@ ENVIRONMENT = {
     **processes.WORKER_ENV,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Each rank sees its own GPU alone, as on this machine: Ray sets the device of one thread, and in those in
+    # which transformers loads weights “cuda” is the first GPU that is seen.
+    "TRAIN_ENABLE_SHARE_CUDA_VISIBLE_DEVICES": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import sys
 import time
+from dataclasses import asdict
+from types import SimpleNamespace
 
 import pytest
 from fake_ray import TOKEN
@@ -144,6 +147,28 @@ def test_of_what_lies_there_and_what_is_sent_the_one_that_is_further_counts(
     found = [path.name for path in (tmp_path / "there" / "checkpoints" / "train").iterdir()]
     assert found == [f"checkpoint-{kept}"]
     assert not (tmp_path / "work" / "run").exists()
+
+
+def test_each_rank_of_a_node_computes_on_a_gpu_of_its_own(cluster, make_run, monkeypatch, tmp_path):
+    requests = []
+    monkeypatch.setattr(cluster, "start", lambda request: requests.append(request))
+    launched, run = ray_jobs.RayLauncher(launchers.find_machine("cluster")), make_run()
+    launched.submit(run, 0, lambda *_: None)
+    (request,) = requests
+    variables = request["runtime_env"]["env_vars"]
+    assert variables["TRAIN_ENABLE_SHARE_CUDA_VISIBLE_DEVICES"] == "0", "a rank sees one GPU, its first"
+    # Ray numbers the ranks of a node: the second one has the number 1, and its GPU the number 0.
+    rank = SimpleNamespace(get_device=lambda: SimpleNamespace(type="cuda", index=0))
+    ray = SimpleNamespace(train=SimpleNamespace(torch=rank))
+    for name, module in (("ray", ray), ("ray.train", ray.train), ("ray.train.torch", rank)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("STUDIO_HOME", "")
+    monkeypatch.chdir(tmp_path)
+    arguments = ray_driver.Arguments(run.id, 0, 2, on_gpu=True, folder=str(tmp_path / "there"))
+    with pytest.raises(RuntimeError, match=ray_driver.NO_FOLDER):
+        ray_driver.train_rank(asdict(arguments))
+    assert os.environ["LOCAL_RANK"] == "0"
 
 
 def test_a_token_that_is_missing_or_wrong_is_a_sentence(cluster, make_run, monkeypatch, tmp_path):
