@@ -71,6 +71,7 @@ def test_a_growing_curve_keeps_every_point_over_tabs_themes_and_reloads(visit, l
     assert steps == list(range(51))
 
 
+@pytest.mark.exhaustive
 def test_a_run_is_stopped_and_started_again_from_its_card(visit, live_run, monkeypatch):
     from studio import runs
     from studio.training import launcher

@@ -71,6 +71,7 @@ def test_a_messy_export_is_checked_and_fixed_the_fix_undone_and_a_row_edited(vis
     page.keyboard.press("Enter")
     expect(page.locator("#data-notice")).to_contain_text("0 rows removed, 1 cell changed")
     page.reload(wait_until="domcontentloaded")
+    expect(report).to_contain_text("Data health")
     page.get_by_role("button", name="Browse, search and edit rows").click()
     page.get_by_label("Find rows that contain").press_sequentially("better reply")
     expect(page.locator("#row-where")).to_contain_text("rows 1–1 of 1")

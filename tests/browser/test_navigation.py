@@ -32,6 +32,7 @@ def test_the_tab_stays_over_a_reload_and_all_tabs_of_the_browser_change_language
     expect_tab(page, "Method")
 
 
+@pytest.mark.exhaustive
 def test_back_leads_to_the_tab_before_and_arrow_keys_to_the_one_beside(visit):
     page = visit()
     open_tab(page, "Train")

@@ -27,6 +27,7 @@ def press(page, name):
     button.press("Enter")
 
 
+@pytest.mark.exhaustive
 def test_a_box_is_added_by_keyboard_removed_and_brought_back(visit, box):
     page = visit()
     open_tab(page, "Method")

@@ -55,7 +55,9 @@ def test_keys_vote_and_the_reader_is_taken_to_the_next_question(visit, vote):
     page.get_by_text("Thank you").wait_for()
 
 
-@pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
+@pytest.mark.parametrize(
+    ("scheme", "locale"), [("dark", "zh-CN"), pytest.param("light", "en-US", marks=pytest.mark.exhaustive)]
+)
 def test_on_a_phone_nothing_is_cut_off_or_hard_to_read(visit, vote, scheme, locale):
     page = open_vote(visit, vote, viewport={"width": 390, "height": 800}, color_scheme=scheme, locale=locale)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -112,8 +112,17 @@ def test_memory_is_given_back_when_the_last_holder_releases_it():
     assert trace.phases["forward"].peak == 4096, "one at a time, 4000 bytes rounded up to blocks of 512"
 
 
-@pytest.mark.parametrize("recomputes", [False, True], ids=["keeps", "recomputes"])
-@pytest.mark.parametrize("method_name", ["lora", "full", "frozen"])
+@pytest.mark.parametrize(
+    ("method_name", "recomputes"),
+    [
+        ("lora", False),
+        ("full", True),
+        *(
+            pytest.param(*way, marks=pytest.mark.exhaustive)
+            for way in (("lora", True), ("full", False), ("frozen", False), ("frozen", True))
+        ),
+    ],
+)
 def test_packed_texts_are_traced_and_the_closed_form_knows_what_moving_them_takes(method_name, recomputes):
     method, config = methods.get(method_name), truncate_config(presets.models()["smollm2-135m"].config)
     settings, shape = method.resolve_settings({}), model_shapes.from_config(config)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from peft_cases import METHOD, TYPES
-from ways import WAYS
+from ways import WAYS, mark_sample
 
 
 class Case(NamedTuple):
@@ -20,6 +20,7 @@ class Case(NamedTuple):
 
 
 PLAIN = [Case(*way) for way in WAYS]
+PLAIN_SAMPLE = [Case(*way.values) for way in mark_sample(WAYS) if not way.marks]
 PEFT_TYPES = [Case("peft", task, peft_type) for peft_type in TYPES for task in METHOD.tasks]
 # A base in 16 bits as most are, a classifier on a decoder, and a base that brings its own pooling.
 OTHER_BASES = [
@@ -45,5 +46,5 @@ SAMPLE = [
     *(Case("peft", "classify", peft_type) for peft_type in ("ln_tuning", "vera")),
     *(Case("peft", "chat", peft_type) for peft_type in ("adalora", "p_tuning")),
 ]
-FAST = [*PLAIN, *SAMPLE, *OTHER_BASES, *OTHER_PROBLEMS]
-THOROUGH = [case for case in PEFT_TYPES if case not in SAMPLE]
+FAST = [*PLAIN_SAMPLE, *SAMPLE, *OTHER_BASES, *OTHER_PROBLEMS]
+THOROUGH = [case for case in (*PLAIN, *PEFT_TYPES) if case not in FAST]

@@ -186,6 +186,7 @@ def test_contenders_of_several_machines_are_refused(cluster, name_plans):
     assert_message(caught.value, records.SEVERAL_MACHINES)
 
 
+@pytest.mark.exhaustive
 def test_the_terminal_asks_first_and_then_prints_the_table(cluster, name_plans, tmp_path, capsys):
     ((_, plan),) = name_plans("lora", where="local")
     path = tmp_path / "plan.yaml"

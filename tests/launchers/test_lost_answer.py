@@ -100,6 +100,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_at_once(cluster, make_run, mo
     assert (runs.status(run).state, cluster.n_drivers) == ("done", 1)
 
 
+@pytest.mark.exhaustive
 def test_a_run_may_be_stopped_while_its_answer_is_asked_for(cluster, make_run, monkeypatch):
     def be_lost(request):
         cluster.is_down = True
@@ -115,6 +116,7 @@ def test_a_run_may_be_stopped_while_its_answer_is_asked_for(cluster, make_run, m
     assert runs.status(run).message.text == follower.CALLED_OFF.text
 
 
+@pytest.mark.exhaustive
 def test_a_job_that_broke_off_before_its_first_event_is_not_taken_for_the_next_one(cluster, make_run):
     cluster.behave("mute")
     run = make_run("cluster", keep=True)

@@ -101,6 +101,7 @@ def test_a_driver_that_dies_leaves_a_run_that_goes_on(cluster, make_run):
     assert resume(run) == ("done", [1, 2, 3, 4, 5])
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_that_was_started_anew_loses_the_job_and_the_run_goes_on_from_what_lies_there(
     cluster, make_run
 ):

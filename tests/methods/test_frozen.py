@@ -29,7 +29,11 @@ def texts(notes):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("bf16", [False, True], ids=["32 bits", "bf16, as on a GPU"])
+@pytest.mark.parametrize(
+    "bf16",
+    [False, pytest.param(True, marks=pytest.mark.exhaustive)],
+    ids=["32 bits", "bf16, as on a GPU"],
+)
 def test_reusing_the_frozen_part_gives_the_same_losses_as_computing_it_each_time(
     make_job, task, bf16, monkeypatch
 ):

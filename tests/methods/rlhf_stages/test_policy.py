@@ -116,7 +116,7 @@ def test_questions_with_known_answers_are_practised_without_answers_to_imitate(m
     assert {point["stage"] for point in runs.read_points(run)} >= {"rl"}
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_model_learns_to_give_the_known_answers(make_recorded_job):
     settings = {
         "steps": 30,
