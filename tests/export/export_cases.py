@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 
 PLAIN = [Case(*way) for way in WAYS]
-PLAIN_SAMPLE = [Case(*way.values) for way in mark_sample(WAYS) if not way.marks]
+PLAIN_SAMPLE = [Case(*way.values[0]) for way in mark_sample(WAYS) if not way.marks]
 PEFT_TYPES = [Case("peft", task, peft_type) for peft_type in TYPES for task in METHOD.tasks]
 # A base in 16 bits as most are, a classifier on a decoder, and a base that brings its own pooling.
 OTHER_BASES = [
