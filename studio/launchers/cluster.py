@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import psutil
 
-from studio import processes, runs
+from studio import cgroups, processes, runs
 from studio.errors import NotPossible, StudioError
 from studio.estimate.machines import catalogue, hardware
 from studio.i18n import Message
@@ -192,5 +192,5 @@ def describe_entry(cluster: Cluster) -> str:
         row += f", cards: {cluster.cards}"
     else:
         memory_gb = psutil.virtual_memory().total / catalogue.GIB
-        row += f", host: {{memory_gb: {memory_gb:.0f}, cores: {hardware.available_cores():g}}}"
+        row += f", host: {{memory_gb: {memory_gb:.0f}, cores: {cgroups.available_cores():g}}}"
     return f"machines:\n  cluster: {{{row}}}"

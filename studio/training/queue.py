@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from studio import runs
+from studio import cgroups, runs
 from studio.errors import BadPlan, NotPossible
 from studio.estimate import history
 from studio.estimate.machines import hardware
@@ -199,7 +199,7 @@ def max_runs() -> int:
     """
     text = os.environ.get(MAX_RUNS_VARIABLE, "").strip()
     if not text:
-        return 1 if hardware.query_gpu() else max(1, int(hardware.available_cores() // CORES_PER_RUN))
+        return 1 if hardware.query_gpu() else max(1, int(cgroups.available_cores() // CORES_PER_RUN))
     if not text.isdecimal() or not 1 <= int(text) <= MAX_RUNS_LIMIT:
         raise NotPossible(BAD_LIMIT, SET_LIMIT, value=text[:20], most=MAX_RUNS_LIMIT)
     return int(text)

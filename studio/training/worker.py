@@ -17,10 +17,9 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from studio import methods, runs
+from studio import cgroups, methods, runs
 from studio.errors import SEE_WORKER_LOG, NotPossible, OutOfMemory, StudioError, explain, is_known
 from studio.estimate import history
-from studio.estimate.machines import hardware
 from studio.evaluate import cap_messages, detail_scores, predictions, verdict
 from studio.evaluate.verdict_messages import FAULT
 from studio.i18n import Message
@@ -85,7 +84,7 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
 def _share_cores(n_beside: int) -> None:
     """Compute with a fair share of the cores where other runs train already; torch is not loaded yet."""
     if n_beside:
-        n_threads = int(hardware.available_cores() // (n_beside + 1))
+        n_threads = int(cgroups.available_cores() // (n_beside + 1))
         os.environ["OMP_NUM_THREADS"] = str(max(1, n_threads))
 
 
@@ -146,7 +145,7 @@ class _Usage:
         """Note that from now on all cores compute: before, a single one imports, reads and loads."""
         import torch  # noqa: PLC0415 - a worker that waits does without
 
-        self._n_cores = min(hardware.available_cores(), torch.get_num_threads())
+        self._n_cores = min(cgroups.available_cores(), torch.get_num_threads())
         self._computing_started_at, self._cpu_started_at = time.time(), time.process_time()
 
     def measure(self, run: Run) -> dict[str, float]:

@@ -296,7 +296,7 @@ def test_this_machine_has_sane_figures_and_no_price():
     machine = catalogue.local_machine()
     assert (machine.id, machine.is_gpu, machine.torch_device) == ("here", False, "cpu")
     assert 0 <= machine.usable_bytes < psutil.virtual_memory().total
-    assert machine.tflops_32 == pytest.approx(0.07 * hardware.available_cores())
+    assert machine.tflops_32 == pytest.approx(0.07 * cgroups.available_cores())
     assert set(machine.assumed) == {"tflops_16", "tflops_32", "bandwidth_gb_s"}
     assert catalogue.dollars_of_minutes(machine, 60) is None
 

@@ -40,7 +40,7 @@ def free_memory(monkeypatch):
         monkeypatch.setattr(run_queue.hardware, "query_gpu", lambda: None)
         monkeypatch.setattr(run_queue.hardware, "free_memory", lambda: int(gb * 1e9) + reserved)
         monkeypatch.setattr(run_queue.hardware, "held_bytes", lambda run, on_gpu: int(held_gb * 1e9))
-        monkeypatch.setattr(run_queue.hardware, "available_cores", lambda: 8.0)
+        monkeypatch.setattr(run_queue.cgroups, "available_cores", lambda: 8.0)
 
     return set_free
 
@@ -123,7 +123,7 @@ def test_a_run_that_nobody_has_estimated_trains_alone(add_run, free_memory):
 def test_the_number_at_once_follows_the_cores_unless_it_is_set(free_memory, monkeypatch):
     free_memory(1)
     assert run_queue.max_runs() == 2  # 8 cores
-    monkeypatch.setattr(run_queue.hardware, "available_cores", lambda: 2.0)
+    monkeypatch.setattr(run_queue.cgroups, "available_cores", lambda: 2.0)
     assert run_queue.max_runs() == 1
     monkeypatch.setenv("STUDIO_MAX_RUNS", "3")
     assert run_queue.max_runs() == 3

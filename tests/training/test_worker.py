@@ -676,9 +676,7 @@ def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, s
     run = runs.create(make_plan("lora", "chat"))
     assert usage.measure(run)["core_share"] == 0.9
     assert usage.measure(run)["seconds"] == 20
-    monkeypatch.setattr(
-        worker.hardware, "available_cores", lambda: 0.5
-    )  # of fewer threads than it began with
+    monkeypatch.setattr(worker.cgroups, "available_cores", lambda: 0.5)  # of fewer threads than it began with
     assert usage.measure(run)["core_share"] == 0.9
     offloaded = runs.create(make_plan("lora", "chat", disk_offload=True))
     assert "core_share" not in usage.measure(offloaded), "the cores wait for the disk"

@@ -344,7 +344,7 @@ def local_machine(cgroup: Path = cgroups.CGROUP) -> Machine:
         machine = _build_apple_gpu(apple_chip, entry, catalogue.cards)
     else:
         free_bytes = hardware.free_memory(cgroup) - hardware.RESERVED_BYTES
-        machine = _build_local_cpu(hardware.available_cores(cgroup), entry, catalogue.cards)
+        machine = _build_local_cpu(cgroups.available_cores(cgroup), entry, catalogue.cards)
     # What is free was measured, so the memory rests on no rule.
     assumed = tuple(dict.fromkeys(field for field in machine.assumed if field != "usable_bytes"))
     usable_bytes = max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0)

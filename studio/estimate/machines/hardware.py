@@ -14,7 +14,6 @@ from typing import NamedTuple
 import psutil
 
 from studio import cgroups, processes, runs
-from studio.cgroups import available_cores as available_cores
 from studio.models import device
 from studio.runs import Run
 
