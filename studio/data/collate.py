@@ -32,13 +32,13 @@ def build_collator(
 
     Returns:
         A function of rows with the fields of `Encoded`. Where the rows have a `row_index`, the batch has it
-        too.
+        too, as numbers on the processor, which looks something up by them.
     """
 
     def collate(rows: Sequence[dict[str, Any]]) -> Batch:
         row_indices = {}
         if rows[0].get("row_index", -1) >= 0:
-            row_indices = {"row_index": torch.tensor([row["row_index"] for row in rows])}
+            row_indices = {"row_index": tuple(row["row_index"] for row in rows)}
         if packs_texts and _padding_share(rows) >= MIN_PACKED_SHARE:
             return {**row_indices, **_pack(rows)}
         input_ids = _pad([row["input_ids"] for row in rows], tokenizer.pad_token_id)
@@ -50,6 +50,11 @@ def build_collator(
         return {**batch, **select_labelled_positions(labels, n_virtual_tokens)}
 
     return collate
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """A batch whose tensors are on a device; what is no tensor stays on the processor."""
+    return {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
 
 
 def _padding_share(rows: Sequence[dict[str, Any]]) -> float:
@@ -184,9 +189,10 @@ def classification_loss(
     """
     if not labels.is_floating_point():
         return _mean_cross_entropy(outputs.logits, labels, num_items_in_batch)
+    n_items = labels.numel() if num_items_in_batch is None else num_items_in_batch
     logits = outputs.logits.float().view_as(labels)
     loss = functional.binary_cross_entropy_with_logits if labels.dim() == 2 else functional.mse_loss
-    return loss(logits, labels, reduction="sum") / (num_items_in_batch or labels.numel())
+    return loss(logits, labels, reduction="sum") / n_items
 
 
 def with_class_weights(weights: Sequence[float]) -> Loss:

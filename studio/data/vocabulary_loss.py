@@ -186,7 +186,7 @@ def measure_tokens(
     Returns:
         The losses (nats), 0 where nothing is learned, and the labels, both rows x positions.
     """
-    tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    tensors = collate.to_device(batch, model.device)
     labels = tensors.pop("labels")
     vocabulary_loss = VocabularyLoss(model, autocast)
     with torch.no_grad(), vocabulary_loss:

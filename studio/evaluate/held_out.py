@@ -63,7 +63,7 @@ def evaluate(
 
 def _class_logits(model: Any, batch: collate.Batch) -> torch.Tensor:
     """The logits of a batch of texts to classify, in 32 bits: rows x classes."""
-    tensors = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    tensors = collate.to_device(batch, model.device)
     with torch.no_grad(), device.autocast():
         logits: torch.Tensor = model(**tensors).logits
     return logits.float().cpu()

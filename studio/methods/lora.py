@@ -156,6 +156,8 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
     """The model with an untrained LoRA on the chosen matrices; it still answers as before."""
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - loads torch
 
+    from studio.methods.training import lora_layers  # noqa: PLC0415
+
     shape = shapes.from_config(model.config.to_dict())
     config = LoraConfig(
         r=int(settings["rank"]),
@@ -168,6 +170,7 @@ def attach(model: Any, settings: Settings, task: Task) -> Any:
         modules_to_save=peft_adapter.head_modules(shape, task),
         task_type=peft_adapter.peft_task_type(task),
     )
+    lora_layers.register(config, model)
     return get_peft_model(model, config)
 
 

@@ -20,9 +20,9 @@ MAX_MICRO_BATCH_KINDS = 8
 # From so many parameters on, a GPU recomputes activations in the backward pass instead of keeping them: they
 # outweigh the weights.
 CHECKPOINTING_MIN_PARAMETERS = 1e9
-# From so many trained parameters on, a GPU keeps the optimizer's two averages in 8 bits: 2 bytes a parameter,
-# not 8.
-EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS = 300e6
+# Where the optimizer's two averages would take more than this share of a GPU's memory in 32 bits, they are
+# kept in 8, in pages of the machine's own memory (docs/estimator.md#max_averages_share): bytes a parameter.
+MAX_AVERAGES_SHARE, AVERAGES_BYTES = 0.25, 8
 # From so many trained parameters on, a GPU that computes in bfloat16 holds them in it by default: 6 bytes
 # each, not 12 (docs/estimator.md#bf16_weights_min_parameters).
 BF16_WEIGHTS_MIN_PARAMETERS = 1e9
@@ -70,18 +70,20 @@ def holds_weights_in_bf16(settings: Mapping[str, Value], n_trained: int, has_bf1
     return precision == "bfloat16"
 
 
-def choose_optimizer(in_bf16: bool, on_nf4: bool, n_trained: int, device_type: DeviceType) -> Optimizer:
+def choose_optimizer(in_bf16: bool, n_trained: int, paged_gpu_bytes: float | None) -> Optimizer:
     """How the optimizer of a training whose weights are not spread over GPUs keeps its averages.
+
+    Pages save memory and cost time: bitsandbytes waits for the GPU after every single parameter.
 
     Args:
         in_bf16: Whether trained weights are held in bfloat16.
-        on_nf4: Whether the base is held in 4 bits.
         n_trained: The number of trained parameters.
-        device_type: Where they are trained: only NVIDIA's GPUs have pages.
+        paged_gpu_bytes: The memory of the GPU that trains them; None elsewhere than on one of NVIDIA's, as
+            only those have pages.
     """
     if in_bf16:
         return "adamw_torch_8bit"
-    if device_type == "cuda" and (on_nf4 or n_trained >= EIGHT_BIT_OPTIMIZER_MIN_PARAMETERS):
+    if paged_gpu_bytes is not None and AVERAGES_BYTES * n_trained > MAX_AVERAGES_SHARE * paged_gpu_bytes:
         return "paged_adamw_8bit"
     return "adamw_torch_fused"
 

@@ -115,6 +115,7 @@ def _load(
     so that it is the same on every device, and the model with it is loaded there first.
     """
     torch_device = device.torch_device()
+    device.prefer_flash_attention()
     if storage.on_disk:
         return _load_offloaded(classifier_or_decoder, folder, load_kwargs, storage.in_4_bits)
     stays_in_memory = storage.in_main_memory or torch_device.type == "cpu"

@@ -140,9 +140,7 @@ def _take_step(context: TrainingContext, optimizer: Any, step: int) -> None:
     optimizer.zero_grad()
     for first in range(0, batch_size, piece_size):
         piece = rows[first : first + piece_size]
-        batch = {
-            name: values.to(model.device) for name, values in collator([vars(row) for row in piece]).items()
-        }
+        batch = collate.to_device(collator([vars(row) for row in piece]), model.device)
         labels = batch.pop("labels")
         with pass_context:
             loss = compute_loss(model(**batch, **model_kwargs), labels)

@@ -103,9 +103,10 @@ def test_a_base_in_4_bits_takes_half_a_byte_a_parameter_and_its_scales_a_64th():
 
 
 def test_paged_averages_lie_outside_the_gpu():
-    assert memory_model.uses_paged_optimizer(make_run("qlora"), T4)
-    assert memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), H200)
-    assert not memory_model.uses_paged_optimizer(make_run("lora"), H200)
+    full = make_run("full", "qwen3-0.6b")  # 8 bytes for each of 596 million parameters
+    assert memory_model.uses_paged_optimizer(full, T4)  # of 16 GB
+    assert not memory_model.uses_paged_optimizer(full, H200)
+    assert not memory_model.uses_paged_optimizer(make_run("qlora"), T4)
     assert not memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), CPU)
 
 

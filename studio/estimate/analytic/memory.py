@@ -171,8 +171,8 @@ def _quantized_params(shape: ModelShape) -> int:
 def _optimizer(run: MethodRun, machine: Machine) -> Optimizer:
     if run.is_sharded:
         return "adamw_torch_fused"
-    in_bf16, on_nf4 = trains_in_bf16(run, machine), run.method.weights == "nf4"
-    return choose_optimizer(in_bf16, on_nf4, run.parameters.trainable, machine.device_type)
+    paged_gpu_bytes = machine.usable_bytes if machine.device_type == "cuda" else None
+    return choose_optimizer(trains_in_bf16(run, machine), run.parameters.trainable, paged_gpu_bytes)
 
 
 def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:

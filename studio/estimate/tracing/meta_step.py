@@ -24,6 +24,7 @@ from studio.estimate.tracing.trace import Trace
 from studio.methods.spec import Settings
 from studio.methods.workload import holds_weights_in_bf16
 from studio.models import load, shape
+from studio.models.fused_norms import fused_norms
 from studio.plan import Task
 
 
@@ -140,6 +141,7 @@ class StepRunner:
         with (
             self._kernel_context(spec),
             self._packing_context(spec),
+            self._norm_context(spec),
             self._autocast_context(spec),
             trace,
             torch.set_grad_enabled(spec.with_gradients),
@@ -172,6 +174,11 @@ class StepRunner:
         if not spec.packed_longest:
             return nullcontext()
         return attending_within_texts(self.model, in_one_kernel=True)
+
+    def _norm_context(self, spec: PassSpec) -> AbstractContextManager[None]:
+        if spec.with_cache:  # answers are written outside of the training
+            return nullcontext()
+        return fused_norms(self.model, self.device)
 
     def _autocast_context(self, spec: PassSpec) -> AbstractContextManager[Any]:
         if not self.autocast_dtype or spec.with_cache:  # answers are written in the weights' own format

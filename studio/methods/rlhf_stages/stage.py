@@ -17,6 +17,7 @@ from studio.methods.spec import Scores, StageMonitor, TrainingContext
 from studio.methods.training import supervised
 from studio.models import shape as shapes
 from studio.models.cpu_attention import short_texts_in_float32
+from studio.models.fused_norms import fused_norms
 from studio.models.shape import ModelShape
 from studio.storage import require_disk_space, write_json
 
@@ -181,7 +182,7 @@ def run_trainer(
     monitor = context.create_monitor(stage, trainer.model, measure)
     for callback in (*callbacks, monitor):
         trainer.add_callback(callback)
-    with short_texts_in_float32():
+    with short_texts_in_float32(), fused_norms(trainer.model):
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     return monitor

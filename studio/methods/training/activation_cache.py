@@ -18,6 +18,7 @@ from studio.i18n import Message
 from studio.methods.spec import TrainingContext
 from studio.methods.workload import CACHE_BATCH_TOKENS, MAX_CACHE_SHARE
 from studio.models import device, layers
+from studio.models.fused_norms import fused_norms
 from studio.storage import require_disk_space
 
 # Blocks that return their hidden states as the first of a tuple, and do not say so where they return it.
@@ -75,7 +76,7 @@ class CachedHidden:
 
     def load_rows(self, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Before a pass: look up the outputs of the batch's rows by their indices, padded or packed."""
-        spans = [self.row_spans[row_index] for row_index in kwargs.pop("row_index").tolist()]
+        spans = [self.row_spans[row_index] for row_index in kwargs.pop("row_index")]
         rows = [self.hidden[start:end].to(self.device) for start, end in spans]
         is_packed = "position_ids" in kwargs
         self.batch_hidden = torch.cat(rows)[None] if is_packed else pad_sequence(rows, batch_first=True)
@@ -259,9 +260,9 @@ def _run_frozen_blocks(model: Any, rows: list[Encoded], pad_token_id: int, cache
     input_ids = torch.tensor(padded_ids, device=model.device)
     attention_mask = torch.tensor(masks, device=model.device)
     try:
-        with torch.no_grad(), device.autocast():
+        with torch.no_grad(), device.autocast(), fused_norms(model):
             model.base_model(input_ids=input_ids, attention_mask=attention_mask)
     except _ReachedTrainable as reached:
-        for row, hidden in zip(rows, reached.hidden, strict=True):
+        for row, hidden in zip(rows, reached.hidden.to(cache.hidden.device), strict=True):
             start, end = cache.row_spans[row.row_index]
-            cache.hidden[start:end] = hidden[: end - start].to(cache.hidden.device)
+            cache.hidden[start:end] = hidden[: end - start]

@@ -126,7 +126,7 @@ def compute_features(
             batch = collator([vars(rows[index]) for index in indices])
             del batch["labels"]
             with torch.no_grad(), device.autocast():
-                logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
+                logits = model(**collate.to_device(batch, model.device)).logits
             features[indices] = logits.float().cpu().numpy()
     finally:
         handle.remove()

@@ -4,7 +4,7 @@ import itertools
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from studio.methods.workload import (
 )
 from studio.models import device, load, ranks, shape, sharding, trainable
 from studio.models.cpu_attention import short_texts_in_float32
+from studio.models.fused_norms import fused_norms
 
 # What torch compiles GPU code with (triton/runtime/build.py).
 C_COMPILERS = ("cc", "gcc", "clang")
@@ -98,6 +99,7 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
 
     pass_context: AbstractContextManager[Any] = nullcontext()
     sampler: SeededLengthGroupedSampler
+    trained_parameters: list[torch.nn.Parameter]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The loss of a micro batch."""
@@ -112,6 +114,16 @@ class _LengthGroupedTrainer(TrainableCheckpoints, Trainer):  # type: ignore[misc
             if isinstance(handler, DistributedDataParallelKwargs):
                 handler.gradient_as_bucket_view = True
         return arguments
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """None are counted: nobody reads them, and transformers looks at every parameter for them."""
+        return 0
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Bound the gradients; transformers would look for them in the frozen parameters too."""
+        if sharding.is_sharded(model):
+            return super()._clip_grad_norm(model)
+        return self.accelerator.clip_grad_norm_(self.trained_parameters, self.args.max_grad_norm)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Count the tokens that are no padding; transformers would wait for a GPU to have counted them."""
@@ -217,15 +229,39 @@ def fit(
         optimizers=(optimizer, None),
     )
     trainer.pass_context = pass_context
+    trainer.trained_parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_EpochOrder(trainer))
-    with collate.without_padding_mask(model, task), short_texts_in_float32(), within_texts:
+    with (
+        collate.without_padding_mask(model, task),
+        short_texts_in_float32(),
+        within_texts,
+        fused_norms(model),
+        _without_walks(model),
+    ):
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     for parameter, original_dtype in original_dtypes:  # the dtype in which they will be read again
         parameter.data = parameter.data.to(original_dtype)
     if context.is_sharded:
         sharding.gather(model, context.model)
+
+
+@contextmanager
+def _without_walks(model: Any) -> Iterator[None]:
+    """Within, a model that is in training already is not told so again, module by module, in each step.
+
+    A 3B model with LoRA has 2,333 modules; telling all takes 8 ms, of a step of 100 on an H200.
+    """
+
+    def train(mode: bool = True) -> Any:
+        return model if model.training is mode else type(model).train(model, mode)
+
+    model.train = train
+    try:
+        yield
+    finally:
+        del model.train
 
 
 def _collate_and_count(collate_rows: collate.Collator, rows: Sequence[dict[str, Any]]) -> collate.Batch:
@@ -353,9 +389,8 @@ def training_arguments(
     if context.is_sharded:
         return arguments  # the 8-bit optimizers: torchao's breaks off, bitsandbytes' is untried
     in_bf16 = trained_dtype(context.settings, context.model) is torch.bfloat16
-    is_quantized = getattr(context.model.config, "quantization_config", None) is not None
     n_trained = load.count_parameters(context.model, trainable_only=True)
-    arguments["optim"] = choose_optimizer(in_bf16, is_quantized, n_trained, device.device_type())
+    arguments["optim"] = choose_optimizer(in_bf16, n_trained, device.cuda_memory_bytes())
     if in_bf16:
         arguments["optim_args"] = "bf16_stochastic_round=True"
     return arguments

@@ -27,8 +27,8 @@ GPU_CASES = {
     "small": ((8, 0), 135e6, 135e6, False, "adamw_torch_fused", False),
     "large adapter": ((8, 0), 1.7e9, 5e6, False, "adamw_torch_fused", True),
     "large, all trained": ((8, 0), 1.7e9, 1.7e9, False, "paged_adamw_8bit", True),
-    "4 bits": ((8, 0), 135e6, 5e6, True, "paged_adamw_8bit", False),
-    "large in 4 bits": ((8, 0), 1.7e9, 5e6, True, "paged_adamw_8bit", True),
+    "4 bits": ((8, 0), 135e6, 5e6, True, "adamw_torch_fused", False),
+    "large in 4 bits": ((8, 0), 1.7e9, 5e6, True, "adamw_torch_fused", True),
     "P100": ((6, 0), 135e6, 135e6, False, "adamw_torch_fused", False),
     "T4": ((7, 5), 135e6, 135e6, False, "adamw_torch_fused", False),
 }
@@ -57,6 +57,7 @@ def test_a_gpu_gets_what_suits_it_and_the_model(case, make_job, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capability >= (8, 0))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(device, "cuda_memory_bytes", lambda: 24e9)
     arguments = supervised.training_arguments(job, "train")
     assert (arguments["bf16"], arguments["fp16"]) == (capability >= (8, 0), capability == (7, 5))
     assert arguments.get("optim") == optimizer
@@ -345,6 +346,7 @@ def test_from_a_billion_parameters_on_a_gpu_trains_in_bfloat16(precision, optimi
     job = dataclasses.replace(job, model=fake_model(1.7e9, 1.7e9, in_4_bits=False))
     monkeypatch.setattr(device, "device_type", lambda: "cuda")
     monkeypatch.setattr(device, "can_train_in_bf16", lambda: True)
+    monkeypatch.setattr(device, "cuda_memory_bytes", lambda: 24e9)
     arguments = supervised.training_arguments(job, "train")
     assert arguments["optim"] == optimizer
     assert arguments.get("optim_args") == ("bf16_stochastic_round=True" if precision == "auto" else None)

@@ -1,0 +1,71 @@
+"""RMS norms in one kernel: those that are Llama's, on a GPU, with the same result."""
+
+import pytest
+import torch
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from studio.models.fused_norms import fused_norms
+
+SHAPE = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 128,
+    "vocab_size": 300,
+}
+IDS = torch.arange(12)[None]
+# Families, and how many norms of two blocks are Llama's: two a block and one at the end, and where queries
+# and keys have one each, four a block. Gemma adds 1 to the weights.
+FAMILIES = {"llama": 5, "mistral": 5, "qwen2": 5, "qwen3": 9, "gemma3_text": 0}
+
+
+def build(family, dtype=torch.float32):
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SHAPE), dtype=dtype)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    found, rms_norm = [], functional.rms_norm
+
+    def note(hidden, *args):
+        found.append(hidden.dtype)
+        return rms_norm(hidden, *args)
+
+    monkeypatch.setattr(functional, "rms_norm", note)
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_norms_of_llama_are_taken_with_the_same_loss_and_gradients(family, calls):
+    plain, fused = build(family), build(family)
+    expected = plain(IDS, labels=IDS).loss
+    expected.backward()
+    with fused_norms(fused, "cuda"):
+        loss = fused(IDS, labels=IDS).loss
+        loss.backward()
+    assert len(calls) == FAMILIES[family]
+    torch.testing.assert_close(loss, expected)
+    for value, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(value.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_afterwards_and_on_a_processor_they_are_transformers_own(calls):
+    model = build("llama")
+    with fused_norms(model):
+        model(IDS)
+    with fused_norms(model, "cuda"):
+        pass
+    model(IDS)
+    assert calls == []
+
+
+def test_of_different_formats_transformers_makes_what_it_makes(calls):
+    model = build("llama", torch.bfloat16)
+    model.model.norm.weight.data = model.model.norm.weight.data.float()
+    with fused_norms(model, "cuda"):
+        assert model.model(IDS).last_hidden_state.dtype is torch.float32
+    assert calls == [torch.bfloat16] * 4
