@@ -206,6 +206,11 @@ class Training(StrictModel):
         description="learn the texts of a micro batch behind one another instead of padding them to one "
         "length, with the same losses; where that is faster when left out",
     )
+    cuda_graphs: bool | None = Field(
+        None,
+        description="record what a CUDA GPU does for a micro batch and replay it as a whole, with the same "
+        "losses; wherever that is possible when left out",
+    )
     mask_history: bool = Field(
         False, description="learn the last answer of a conversation alone; the earlier ones are only read"
     )

@@ -48,6 +48,7 @@ WORKER_SIDE = {
     "methods/training/peft_build.py",
     "methods/training/prefix_vectors.py",
     "methods/training/self_prefixes.py",
+    "methods/training/step_graphs.py",
     "methods/training/supervised.py",
     "methods/rlhf_stages/direct.py",
     "methods/rlhf_stages/pair_logits.py",

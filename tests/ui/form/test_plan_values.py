@@ -67,7 +67,9 @@ def test_a_setting_that_its_field_cannot_take_any_more_is_left_out():
     assert "lora_alpha" in values
 
 
-@pytest.mark.parametrize(("name", "value"), [("gradient_accumulation_steps", 2), ("padding_free", False)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("gradient_accumulation_steps", 2), ("padding_free", False), ("cuda_graphs", False)]
+)
 def test_what_no_field_shows_is_named(name, value):
     plan = build("lora")
     assert plan_values.find_keys_without_field(plan) == []
