@@ -147,6 +147,7 @@ class Workload:
         replay_rows: the general examples that are mixed into the training; empty where none are.
         first_step_tokens: tokens of UPFT's request for a first step, in the language of the questions.
         packs_texts: whether the texts of a micro batch are trained on without padding.
+        may_replay: whether a GPU may record what it does for a micro batch and replay it.
     """
 
     task: Task
@@ -164,6 +165,13 @@ class Workload:
     replay_rows: tuple[RowTokens, ...] = ()
     first_step_tokens: int = 0
     packs_texts: bool = False
+    may_replay: bool = False
+
+    def replays(self, phase: "Phase") -> bool:
+        """Whether micro batches of a phase are replayed: plain training steps that recompute nothing."""
+        is_plain = phase.with_gradients and not (phase.uses_trl or phase.cached_tokens)
+        recomputes = self.training.gradient_checkpointing is True
+        return self.may_replay and is_plain and not (self.packs_texts or recomputes)
 
     @property
     def n_test(self) -> int:

@@ -165,6 +165,7 @@ def test_a_run_computes_in_the_micro_batches_its_estimate_chose(tmp_path, in_pla
 
 
 CHANCE = random.Random(0)
+SHORT_ROWS = tuple(RowTokens(20, 20 + index % 50, 0) for index in range(200))
 MIXED_ROWS = tuple(RowTokens(CHANCE.randint(50, 500), CHANCE.randint(200, 2000), 0) for _ in range(200))
 
 
@@ -186,8 +187,7 @@ def test_a_card_packs_texts_where_that_is_predicted_to_be_faster(name):
 def test_where_starting_operations_takes_the_time_a_card_pads_and_where_computing_does_it_packs():
     frozen = make_run("frozen", "llama3.2-1b", rows=MIXED_ROWS, max_length=2048, batch_size=8)
     assert automatic_settings.decide(frozen, T4, frozen.workload.training).workload.packs_texts
-    short = tuple(RowTokens(20, 20 + index % 50, 0) for index in range(200))
-    lora = make_run("lora", "smollm2-135m", rows=short, max_length=128, batch_size=8)
+    lora = make_run("lora", "smollm2-135m", rows=SHORT_ROWS, max_length=128, batch_size=8)
     assert not automatic_settings.decide(lora, H200, lora.workload.training).workload.packs_texts
 
 
@@ -204,3 +204,33 @@ def test_texts_that_need_padding_are_not_packed_on_demand(make_plan):
         raw = make_plan(method, task, padding_free=True).model_dump()
         assert [problem.key for problem in find_plan_problems(raw)] == ["training.padding_free"]
     assert find_plan_problems(make_plan("lora", "chat", padding_free=True).model_dump()) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "machine", "changes", "replays"),
+    [
+        ("lora", H200, {}, True),
+        ("full", H200, {}, True),
+        ("lora", H200, {"cuda_graphs": False}, False),
+        ("lora", H200, {"gradient_checkpointing": True}, False),
+        ("lora", H200, {"padding_free": True}, False),
+        ("lora", T4, {}, False),  # computes in float16
+        ("lora", CPU, {}, False),
+        ("prefix", H200, {}, False),  # its padding needs a mask
+        ("frozen", H200, {}, False),  # reads its inputs from the main memory
+    ],
+)
+def test_an_nvidia_gpu_replays_steps_where_it_can(method, machine, changes, replays):
+    run = make_run(method, "smollm2-135m", rows=SHORT_ROWS, max_length=128, batch_size=8, **changes)
+    decided = automatic_settings.decide(run, machine, run.workload.training)
+    assert any(map(decided.workload.replays, decided.phases)) == replays
+
+
+def test_replayed_steps_take_less_time_where_starting_operations_does():
+    run = make_run("lora", "smollm2-135m", rows=SHORT_ROWS, max_length=128, batch_size=8)
+    minutes = []
+    for cuda_graphs in (None, False):
+        requested = run.workload.training.model_copy(update={"cuda_graphs": cuda_graphs})
+        decided = automatic_settings.decide(run, H200, requested)
+        minutes.append(estimate_one.estimate_method(decided, H200).minutes.likely)
+    assert minutes[0] < 0.8 * minutes[1]

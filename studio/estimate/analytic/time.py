@@ -16,6 +16,9 @@ UPDATE_BYTES_PER_PARAMETER = {"card": 28.0, "processor": 70.0}
 # Operations that `generate` itself needs for each token, beside the pass: stopping criteria, sampling, the
 # next mask (about).
 GENERATION_OPERATIONS = 150.0
+# What an operation of a recorded step costs, of what it costs where Python launches it
+# (docs/estimator.md#replayed_operation_share).
+REPLAYED_OPERATION_SHARE = 0.1
 # Around the phases, in seconds: for a byte of the model, which is read and checked twice, by SHA-256 on a
 # processor and where it lies on a card; for a byte written; for a byte of memory that a process touches for
 # the first time (fitted on 68 runs, docs/estimator.md#start_seconds_per_byte).
@@ -52,6 +55,8 @@ def count_pieces(
     for micro_batch in phase.micro_batches:
         counts = count_pass(phase, micro_batch)
         repeats = micro_batch.repeats * phase.passes
+        if workload.replays(phase):
+            counts = replace(counts, operations=REPLAYED_OPERATION_SHARE * counts.operations)
         if phase.uses_trl:
             counts = _adjust_for_trl(phase, micro_batch, counts, workload, kind)
         if phase.new_tokens:

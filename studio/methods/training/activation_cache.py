@@ -98,7 +98,8 @@ def frozen_in_eval_mode(model: Any) -> Iterator[None]:
 
     def set_eval(*_: Any) -> None:
         for module in frozen_modules:
-            module.eval()
+            if module.training:
+                module.eval()
 
     handle = model.register_forward_pre_hook(set_eval)
     try:

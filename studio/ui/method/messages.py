@@ -29,6 +29,7 @@ SUGGESTED_WITHOUT_TRAINING = Message(
 SUGGESTED_FOR_FIRST_STAGE = Message("Epochs and learning rate apply to the first stage (SFT).")
 AUTOMATIC_HERE = Message("Automatic values: {values}.")
 AUTOMATIC_VALUE = Message("{name} {value}")
+REPLAYED_STEPS = Message("steps replayed as CUDA graphs")
 WITHOUT_PADDING = Message("texts behind one another, without padding (packing)")
 MICRO_BATCH_SIZE = Message("examples computed at once (micro batch)")
 ON, OFF = Message("on"), Message("off")

@@ -186,6 +186,8 @@ def describe_automatic_values(inputs: EstimateInputs, form: FormState, lang: str
         values.append(messages.AUTOMATIC_VALUE.format(name=name, value=state))
     if run.workload.packs_texts:
         values.append(messages.WITHOUT_PADDING)
+    if any(map(run.workload.replays, run.phases)):
+        values.append(messages.REPLAYED_STEPS)
     return messages.AUTOMATIC_HERE.render(lang, values=values) if values else ""
 
 

@@ -161,7 +161,7 @@ class CallsAgain:
         return replay
 
 
-# Frozen layers read their inputs from a cache, by the indices of the rows; a prefix needs the mask of the padding.
+# Frozen layers read their inputs from a cache, by the indices of the rows; a prefix needs the padding's mask.
 @pytest.mark.parametrize(
     ("method", "is_replayed"),
     [
