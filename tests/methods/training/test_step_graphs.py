@@ -148,17 +148,22 @@ def test_what_never_gets_a_gradient_stays_as_it_is(graphs):
     assert model.unused.tolist() == [1, 1, 1]
 
 
-class CallsAgain:
-    """Stands for the recorder of CUDA graphs; `count` is how many times anything was replayed."""
+@pytest.fixture
+def replays(device, monkeypatch):
+    """What was replayed: by the true recorder on a GPU, elsewhere by one that calls the passes again."""
+    found, record_on_gpu = [], step_graphs._CudaRecorder
 
-    count = 0
+    def make_recorder():
+        record = record_on_gpu() if device == "cuda" else lambda passes: passes
 
-    def __call__(self, passes):
-        def replay():
-            CallsAgain.count += 1
-            return passes()
+        def record_and_note(passes):
+            replay = record(passes)
+            return lambda: (found.append(passes), replay())[1]
 
-        return replay
+        return record_and_note
+
+    monkeypatch.setattr(step_graphs, "_CudaRecorder", make_recorder)
+    return found
 
 
 # Frozen layers read their inputs from a cache, by the indices of the rows; a prefix needs the padding's mask.
@@ -173,19 +178,20 @@ class CallsAgain:
         ("prefix", False),
     ],
 )
-def test_a_training_that_replays_learns_what_any_other_does(method, is_replayed, make_job, monkeypatch):
-    def train():
+def test_a_training_that_replays_learns_what_any_other_does(
+    method, is_replayed, make_job, replays, monkeypatch
+):
+    def train(may_replay):
+        monkeypatch.setattr(supervised, "_may_replay", lambda *_: may_replay)
         job = dataclasses.replace(make_job(method, "chat", epochs=4, batch_size=4), packs_texts=False)
         methods.get(method).train(job)
         learned = [value.detach() for value in job.model.parameters() if value.requires_grad]
         return job.notes["monitors"][-1].losses, learned
 
-    losses, weights = train()
-    monkeypatch.setattr(supervised, "_may_replay", lambda *_: True)
-    monkeypatch.setattr(step_graphs, "_CudaRecorder", CallsAgain)
-    monkeypatch.setattr(CallsAgain, "count", 0)
-    replayed_losses, replayed_weights = train()
-    assert (CallsAgain.count > 0) == is_replayed
+    losses, weights = train(may_replay=False)
+    assert replays == []
+    replayed_losses, replayed_weights = train(may_replay=True)
+    assert bool(replays) == is_replayed
     assert replayed_losses == pytest.approx(losses, rel=1e-4)
     for value, other in zip(replayed_weights, weights, strict=True):
         torch.testing.assert_close(value, other, rtol=1e-2, atol=1e-4)
