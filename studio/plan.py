@@ -206,10 +206,10 @@ class Training(StrictModel):
         description="learn the texts of a micro batch behind one another instead of padding them to one "
         "length, with the same losses; where that is faster when left out",
     )
-    cuda_graphs: bool | None = Field(
-        None,
+    cuda_graphs: bool = Field(
+        False,
         description="record what a CUDA GPU does for a micro batch and replay it as a whole, with the same "
-        "losses; wherever that is possible when left out",
+        "losses; on trial, as no GPU has done so yet",
     )
     mask_history: bool = Field(
         False, description="learn the last answer of a conversation alone; the earlier ones are only read"

@@ -40,10 +40,13 @@ def decide(run: MethodRun, machine: Machine, requested: Training) -> MethodRun:
 def _replayed_where_possible(
     run: MethodRun, machine: Machine, requested: Training, is_causal: bool
 ) -> MethodRun:
-    """Return the run with its steps recorded and replayed, where a CUDA GPU may (supervised._may_replay)."""
+    """Return the run with its steps recorded and replayed, where asked for and a CUDA GPU may do so.
+
+    The worker decides the same way (`supervised._may_replay`).
+    """
     is_alone = machine.device_type == "cuda" and run.cards == 1
     is_plain = is_causal and not requested.disk_offload and machine.autocast_dtype != "float16"
-    may_replay = requested.cuda_graphs is not False and is_alone and is_plain
+    may_replay = requested.cuda_graphs and is_alone and is_plain
     return replace(run, workload=replace(run.workload, may_replay=may_replay))
 
 

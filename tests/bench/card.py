@@ -76,7 +76,8 @@ ORDER = (
     "studio:qwen3-0.6b:full",
     "trl:qwen3-0.6b:full",
     "liger:qwen3-0.6b:full",
-    "studio:llama-3b:lora:eager",
+    "studio:llama-3b:lora:graphs",
+    "studio:qwen3-0.6b:full:graphs",
     "studio:llama-3b:lora:recompute",
     "studio:llama-3b:lora:batch32",
     "studio:llama-3b:qlora",
@@ -100,7 +101,7 @@ BATCH, LENGTH = 8, 512
 VARIANTS: dict[str, dict[str, Any]] = {
     "": {},
     "recompute": {"gradient_checkpointing": True},
-    "eager": {"cuda_graphs": False},
+    "graphs": {"cuda_graphs": True},
     "batch32": {"batch_size": 32},
     "equal": {"batch_size": 3},
     "padded": {"padding_free": False},

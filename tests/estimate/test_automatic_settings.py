@@ -220,8 +220,9 @@ def test_texts_that_need_padding_are_not_packed_on_demand(make_plan):
         ("frozen", H200, {}, False),  # reads its inputs from the main memory
     ],
 )
-def test_an_nvidia_gpu_replays_steps_where_it_can(method, machine, changes, replays):
-    run = make_run(method, "smollm2-135m", rows=SHORT_ROWS, max_length=128, batch_size=8, **changes)
+def test_an_nvidia_gpu_replays_steps_where_it_is_to_and_can(method, machine, changes, replays):
+    training = {"max_length": 128, "batch_size": 8, "cuda_graphs": True, **changes}
+    run = make_run(method, "smollm2-135m", rows=SHORT_ROWS, **training)
     decided = automatic_settings.decide(run, machine, run.workload.training)
     assert any(map(decided.workload.replays, decided.phases)) == replays
 
@@ -229,7 +230,7 @@ def test_an_nvidia_gpu_replays_steps_where_it_can(method, machine, changes, repl
 def test_replayed_steps_take_less_time_where_starting_operations_does():
     run = make_run("lora", "smollm2-135m", rows=SHORT_ROWS, max_length=128, batch_size=8)
     minutes = []
-    for cuda_graphs in (None, False):
+    for cuda_graphs in (True, False):
         requested = run.workload.training.model_copy(update={"cuda_graphs": cuda_graphs})
         decided = automatic_settings.decide(run, H200, requested)
         minutes.append(estimate_one.estimate_method(decided, H200).minutes.likely)

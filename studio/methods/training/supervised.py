@@ -276,7 +276,7 @@ def _may_replay(context: TrainingContext, arguments: TrainingArguments) -> bool:
     training = context.plan.training
     is_alone = ranks.count() == 1 and device.device_type() == "cuda"
     is_plain = not (training.disk_offload or arguments.activation_checkpointing or arguments.fp16)
-    return training.cuda_graphs is not False and is_alone and is_plain
+    return training.cuda_graphs and is_alone and is_plain
 
 
 @contextmanager

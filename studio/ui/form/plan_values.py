@@ -12,7 +12,7 @@ WITHOUT_FIELD = {
     "data.train_share": 1.0,
     "training.gradient_accumulation_steps": None,
     "training.padding_free": None,
-    "training.cuda_graphs": None,
+    "training.cuda_graphs": False,
 }
 
 

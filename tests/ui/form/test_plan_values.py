@@ -68,7 +68,7 @@ def test_a_setting_that_its_field_cannot_take_any_more_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("gradient_accumulation_steps", 2), ("padding_free", False), ("cuda_graphs", False)]
+    ("name", "value"), [("gradient_accumulation_steps", 2), ("padding_free", False), ("cuda_graphs", True)]
 )
 def test_what_no_field_shows_is_named(name, value):
     plan = build("lora")
