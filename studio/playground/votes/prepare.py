@@ -4,6 +4,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from studio import processes, runs
@@ -60,13 +61,15 @@ def prepare(
     request = {"contestants": contestants, "prompts": prompts}
     yield Progress(0, 0)
     answers: list[list[str]] = []
-    for reply in processes.stream_replies(
+    replies = processes.stream_replies(
         "studio.playground.votes.prepare", request, ENDED_EARLY, PREPARE_AGAIN, processes.WORKER
-    ):
-        if "answers" in reply:
-            answers = reply["answers"]
-        else:
-            yield Progress(int(reply["done"]), int(reply["total"]))
+    )
+    with closing(replies):  # Python 3.12 keeps what a closed generator holds
+        for reply in replies:
+            if "answers" in reply:
+                answers = reply["answers"]
+            else:
+                yield Progress(int(reply["done"]), int(reply["total"]))
     first, second = answers
     questions = [BallotQuestion(*row) for row in zip(prompts, zip(first, second, strict=True), strict=True)]
     yield ballot.create(run, contestants, questions, passcode)

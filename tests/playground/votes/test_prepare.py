@@ -37,14 +37,15 @@ def test_base_and_tuned_answer_the_questions_that_were_kept_aside(finished):
 def test_closing_it_stops_the_child_and_stores_nothing(finished, monkeypatch):
     closed = []
 
-    def stream_replies(*_):
+    def stream_replies():
         try:
             yield {"done": 1, "total": 10}
             yield {"answers": [[], []]}
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(processes, "stream_replies", stream_replies)
+    replies = stream_replies()  # held here, so that nothing but closing it ends it
+    monkeypatch.setattr(processes, "stream_replies", lambda *_: replies)
     run = finished("lora", "chat")
     before = ballot.list_votes(run)
     steps = prepare.prepare(sides(run), 5)
