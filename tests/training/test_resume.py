@@ -62,6 +62,7 @@ def resume(run):
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("on_processor")
 @pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_a_run_keeps_the_precision_it_began_with_where_the_processor_has_it(
     make_plan, stop_after, monkeypatch, has_bf16, expected

@@ -664,6 +664,7 @@ def test_a_test_set_with_a_class_that_is_never_learned_is_refused(make_plan, tmp
     assert runs.status(run).state == "failed"
 
 
+@pytest.mark.usefixtures("on_processor")
 def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, set_clock, monkeypatch):
     """A short run loads on a single core for most of its time, and no machine is busy for that."""
     clocks = {"time": 0.0, "process_time": 0.0}
@@ -680,3 +681,5 @@ def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, s
     assert usage.measure(run)["core_share"] == 0.9
     offloaded = runs.create(make_plan("lora", "chat", disk_offload=True))
     assert "core_share" not in usage.measure(offloaded), "the cores wait for the disk"
+    monkeypatch.setattr(worker.device, "uses_cpu", lambda: False)
+    assert "core_share" not in usage.measure(run), "the cores wait for a GPU"
