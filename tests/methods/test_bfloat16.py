@@ -1,10 +1,11 @@
-"""In bfloat16 on a processor every method takes its steps, and learns what it learns in 32 bits."""
+"""In bfloat16 every method takes its steps, and learns what it learns in 32 bits."""
 
 import pytest
 import torch
 from ways import WAYS
 
 from studio import methods
+from studio.models import device
 
 pytestmark = pytest.mark.thorough
 SAMPLE = {("lora", "chat"), ("full", "classify"), ("qlora", "chat"), ("frozen", "chat"), ("qat", "classify")}
@@ -46,7 +47,9 @@ def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monk
             model = method.train(job)
         assert (torch.bfloat16 in dtypes) == (precision == "bfloat16")
         trained = [value for value in model.parameters() if value.is_floating_point()]
-        assert all(value.dtype is torch.float32 and value.isfinite().all() for value in trained)
+        assert all(value.isfinite().all() for value in trained)
+        # A processor holds all of them in 32 bits, a GPU those of the base in the format of the passes.
+        assert {value.dtype for value in trained} <= {torch.float32, device.weights_dtype()}
         if job.validation and "loss" in (scores := job.measure(model, job.validation)):
             losses[precision] = scores["loss"]
     if losses:

@@ -97,7 +97,7 @@ def test_rounded_converted_and_reloaded_models_say_the_same(bits, task, make_job
     fake_quantization.convert(job.model)
     torch.testing.assert_close(logits(job.model, job), rounded, rtol=0, atol=1e-5)
     fake_quantization.save(job.model, tmp_path / "model")
-    reloaded = open_plainly(tmp_path / "model", task)
+    reloaded = open_plainly(tmp_path / "model", task).to(job.model.device)
     torch.testing.assert_close(logits(reloaded, job), rounded, rtol=0, atol=1e-5)
     assert load.fingerprint(reloaded) == load.fingerprint(job.model)
 
@@ -186,4 +186,5 @@ def test_a_low_bit_model_is_copied_and_writes(make_job, tmp_path):
     expected = job.model.generate(**arguments)
     assert torch.equal(twin.generate(**arguments), expected)
     fake_quantization.save(twin, tmp_path / "model")
-    assert torch.equal(open_plainly(tmp_path / "model", "chat").generate(**arguments), expected)
+    reopened = open_plainly(tmp_path / "model", "chat").to(job.model.device)
+    assert torch.equal(reopened.generate(**arguments), expected)
