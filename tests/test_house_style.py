@@ -48,6 +48,26 @@ def test_names_say_what_they_stand_for():
     assert sum(counted.values()) <= MAX_ARCHAIC_SHARE * total, counted.most_common(20)
 
 
+def test_a_generator_closes_the_child_whose_replies_it_passes_on():
+    """Python up to 3.12.3 keeps what a closed generator holds (cpython gh-118272): the child would stay."""
+    streams = {"stream_replies", "_stream_replies", "_stream", "stream"}
+    functions = [
+        (path, node)
+        for path in SOURCES
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    unclosed = [
+        place_of(path, loop)
+        for path, function in functions
+        if any(isinstance(node, ast.Yield) for node in ast.walk(function))
+        for loop in ast.walk(function)
+        if isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call)
+        if getattr(loop.iter.func, "attr", getattr(loop.iter.func, "id", "")) in streams
+    ]
+    assert unclosed == []
+
+
 def test_no_conditional_expression_stands_inside_another():
     nested = [
         place_of(path, node)

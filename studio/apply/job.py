@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -115,12 +116,14 @@ def apply(job: Job) -> Generator[Progress, None, None]:
     yield Progress(n_before, total)
     request = {"do": "apply", "sheet_id": job.sheet.id, "run_id": job.run.id, "column": job.column}
     started_at = 0.0
-    for reply in processes.stream_replies(MODULE, request, APPLYING_STOPPED, GO_ON, processes.WORKER):
-        n_new = reply["done"] - n_before
-        started_at = started_at or time.monotonic()
-        seconds_per_row = (time.monotonic() - started_at) / n_new if n_new else None
-        seconds_left = None if seconds_per_row is None else seconds_per_row * (total - reply["done"])
-        yield Progress(reply["done"], total, seconds_left)
+    stream = processes.stream_replies(MODULE, request, APPLYING_STOPPED, GO_ON, processes.WORKER)
+    with closing(stream) as replies:
+        for reply in replies:
+            n_new = reply["done"] - n_before
+            started_at = started_at or time.monotonic()
+            seconds_per_row = (time.monotonic() - started_at) / n_new if n_new else None
+            seconds_left = None if seconds_per_row is None else seconds_per_row * (total - reply["done"])
+            yield Progress(reply["done"], total, seconds_left)
 
 
 def drop_broken_line(results_path: Path) -> int:

@@ -6,7 +6,8 @@ Closing an iterator ends its process, and so cancels the work.
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,15 @@ def check_dataset(
         "limits": previous is not None,
         **options,
     }
-    for stage, share, raw in _stream_replies(request, "health"):
-        if raw is None:
-            yield stage, share, None
-            continue
-        report = health.health_from_json(raw)
-        if previous:
-            report = health.replace_limits(previous, report)
-        yield "near", 0.0, report
+    with closing(_stream_replies(request, "health")) as replies:
+        for stage, share, raw in replies:
+            if raw is None:
+                yield stage, share, None
+                continue
+            report = health.health_from_json(raw)
+            if previous:
+                report = health.replace_limits(previous, report)
+            yield "near", 0.0, report
 
 
 def compute_fix(
@@ -125,11 +127,12 @@ def compute_fix(
         "columns": dict(roles),
         "test": test,
     }
-    for stage, share, raw in _stream_replies(request, "change"):
-        if raw is None:
-            yield stage, share, None
-        else:
-            yield "mend", 1.0, fixes.from_json(raw)
+    with closing(_stream_replies(request, "change")) as replies:
+        for stage, share, raw in replies:
+            if raw is None:
+                yield stage, share, None
+            else:
+                yield "mend", 1.0, fixes.from_json(raw)
 
 
 def compute_duplicate_groups(source: str, task: Task, roles: Mapping[str, str]) -> list[int]:
@@ -141,13 +144,16 @@ def compute_duplicate_groups(source: str, task: Task, roles: Mapping[str, str]) 
     return group_ids
 
 
-def _stream_replies(request: Mapping[str, Any], result_key: str) -> Iterator[tuple[str, float, Any]]:
+def _stream_replies(
+    request: Mapping[str, Any], result_key: str
+) -> Generator[tuple[str, float, Any], None, None]:
     """The replies of the child: the stage, the share of it that is done (0–1), and the result or None."""
-    for reply in processes.stream_replies(MODULE, request, UNEXPECTED_EXIT, TRY_SMALLER_PART):
-        if result_key in reply:
-            yield "", 1.0, reply[result_key]
-        else:
-            yield reply["stage"], reply["done"] / max(1, reply["of"]), None
+    with closing(processes.stream_replies(MODULE, request, UNEXPECTED_EXIT, TRY_SMALLER_PART)) as replies:
+        for reply in replies:
+            if result_key in reply:
+                yield "", 1.0, reply[result_key]
+            else:
+                yield reply["stage"], reply["done"] / max(1, reply["of"]), None
 
 
 def _report_progress(stage: str, done: float, total: float) -> None:

@@ -2,7 +2,8 @@
 
 import atexit
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -85,18 +86,20 @@ def run_check(
         StudioError: The data cannot be used, or the encoder cannot be fetched.
     """
     request = _request("check", source, task, columns, sheet)
-    for reply in _stream({**request, "test": test}):
-        if "report" in reply:
-            yield MeaningReport.from_json(reply["report"])
-        elif "stage" in reply:
-            yield Progress(reply["stage"], reply["done"] / max(reply["of"], 1e-9))
+    with closing(_stream({**request, "test": test})) as replies:
+        for reply in replies:
+            if "report" in reply:
+                yield MeaningReport.from_json(reply["report"])
+            elif "stage" in reply:
+                yield Progress(reply["stage"], reply["done"] / max(reply["of"], 1e-9))
 
 
 def embed_labels(source: str, task: str, columns: Mapping[str, str], sheet: str = "") -> Iterator[Progress]:
     """Embed the texts that `suggest` needs, and keep them with the data set; arguments as in `run_check`."""
-    for reply in _stream(_request("embed", source, task, columns, sheet)):
-        if "stage" in reply:
-            yield Progress(reply["stage"], reply["done"] / max(reply["of"], 1e-9))
+    with closing(_stream(_request("embed", source, task, columns, sheet))) as replies:
+        for reply in replies:
+            if "stage" in reply:
+                yield Progress(reply["stage"], reply["done"] / max(reply["of"], 1e-9))
 
 
 def _request(do: str, source: str, task: str, columns: Mapping[str, str], sheet: str) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def _request(do: str, source: str, task: str, columns: Mapping[str, str], sheet:
     return {**request, "sheet": sheet, "encoder": encoder}
 
 
-def _stream(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _stream(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
     return processes.stream_replies(
         "studio.meaning.process", request, ENDED_EARLY, TRY_AGAIN, processes.WORKER
     )

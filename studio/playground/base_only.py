@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from studio import processes
@@ -28,11 +29,14 @@ def ask(model: str, prompt: str, length: int, task: str = "chat") -> Iterator[tu
     """
     request = {"model": model, "prompt": prompt, "length": length, "task": task}
     text = ""
-    for reply in processes.stream_replies(
-        "studio.playground.base_only", request, NO_ANSWER, RETRY_HINT, processes.WORKER
-    ):
-        text += reply.get("text", "")
-        yield text, float(reply.get("fetched", 1.0))
+    with closing(
+        processes.stream_replies(
+            "studio.playground.base_only", request, NO_ANSWER, RETRY_HINT, processes.WORKER
+        )
+    ) as replies:
+        for reply in replies:
+            text += reply.get("text", "")
+            yield text, float(reply.get("fetched", 1.0))
 
 
 def _stream_answer(request: dict[str, Any]) -> None:

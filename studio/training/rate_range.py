@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from studio import methods, processes
@@ -80,11 +81,12 @@ def measure(plan: Plan) -> Iterator[Progress | RateRange]:
     """
     require_possible(plan)
     yield Progress(0, 0)
-    for reply in trial.stream("studio.training.rate_range", plan, ENDED_EARLY, TEST_AGAIN):
-        if "result" in reply:
-            yield RateRange.from_json(reply["result"])
-        else:
-            yield Progress(int(reply["done"]), int(reply["total"]))
+    with closing(trial.stream("studio.training.rate_range", plan, ENDED_EARLY, TEST_AGAIN)) as replies:
+        for reply in replies:
+            if "result" in reply:
+                yield RateRange.from_json(reply["result"])
+            else:
+                yield Progress(int(reply["done"]), int(reply["total"]))
 
 
 def list_rates(planned: float) -> list[float]:

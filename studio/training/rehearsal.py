@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from studio import methods, processes
@@ -51,11 +52,12 @@ def rehearse(plan: Plan) -> Iterator[Progress | Rehearsal]:
     if schedule.resolve_algorithm(settings, plan.task) in schedule.DIRECT_ALGORITHMS:
         raise NotPossible(NO_PRACTICE, CHOOSE_PRACTICE)
     yield Progress(0, 0)
-    for reply in trial.stream("studio.training.rehearsal", plan, ENDED_EARLY, REHEARSE_AGAIN):
-        if "rehearsal" in reply:
-            yield Rehearsal.from_json(reply["rehearsal"])
-        else:
-            yield Progress(int(reply["done"]), int(reply["total"]))
+    with closing(trial.stream("studio.training.rehearsal", plan, ENDED_EARLY, REHEARSE_AGAIN)) as replies:
+        for reply in replies:
+            if "rehearsal" in reply:
+                yield Rehearsal.from_json(reply["rehearsal"])
+            else:
+                yield Progress(int(reply["done"]), int(reply["total"]))
 
 
 def bare_answer(settings: Settings, reward_name: str) -> str:

@@ -1,7 +1,7 @@
 """Tries a plan before it runs, in a child process whose folder is gone afterwards."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from studio.training import before_start
 FOLDER_PREFIX = ".trial-"
 
 
-def stream(module: str, plan: Plan, failure_message: Message, hint: Message) -> Iterator[dict[str, Any]]:
+def stream(
+    module: str, plan: Plan, failure_message: Message, hint: Message
+) -> Generator[dict[str, Any], None, None]:
     """The replies of a child process that tries a plan; closing the iterator ends it.
 
     It computes in micro batches, and keeps or recomputes activations, as the run would: chosen by estimate.

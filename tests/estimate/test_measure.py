@@ -148,7 +148,7 @@ def test_what_was_measured_while_others_took_the_core_is_not_kept(core_share, is
         "error": 0.0,
         "core_share": core_share,
     }
-    monkeypatch.setattr(measure.processes, "stream_replies", lambda *_: iter([reply]))
+    monkeypatch.setattr(measure.processes, "stream_replies", lambda *_: (reply for _ in range(1)))
     measurement = measure.measure_machine(TINY, False, local)
     if is_kept:
         list(measurement)

@@ -4,6 +4,7 @@ A child process takes under a minute, reports its progress, and can be cancelled
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -75,22 +76,25 @@ def measure_machine(
         "points": MEASUREMENT_POINTS,
     }
     yield 0.0, None
-    for reply in processes.stream_replies(
-        CALIBRATE_MODULE,
-        request,
-        NO_RESULT,
-        CLOSE_OTHER_PROGRAMS,
-        AS_RUNS_COMPUTE,
-    ):
-        if "rates" in reply:
-            _raise_if_training(RUN_STARTED_MEANWHILE)
-            if reply["core_share"] < MIN_CORE_SHARE:
-                raise NotPossible(MACHINE_IS_BUSY, CLOSE_OTHER_PROGRAMS, taken=1 - reply["core_share"])
-            measured_rates = Rates(**reply["rates"])
-            rates.save_rates(machine, measured_rates)
-            yield 1.0, measured_rates
-            return
-        yield reply["done"] / (reply["of"] + 1), None
+    with closing(
+        processes.stream_replies(
+            CALIBRATE_MODULE,
+            request,
+            NO_RESULT,
+            CLOSE_OTHER_PROGRAMS,
+            AS_RUNS_COMPUTE,
+        )
+    ) as replies:
+        for reply in replies:
+            if "rates" in reply:
+                _raise_if_training(RUN_STARTED_MEANWHILE)
+                if reply["core_share"] < MIN_CORE_SHARE:
+                    raise NotPossible(MACHINE_IS_BUSY, CLOSE_OTHER_PROGRAMS, taken=1 - reply["core_share"])
+                measured_rates = Rates(**reply["rates"])
+                rates.save_rates(machine, measured_rates)
+                yield 1.0, measured_rates
+                return
+            yield reply["done"] / (reply["of"] + 1), None
     # The process ended well and sent no rates.
     raise StudioError(NO_RESULT, CLOSE_OTHER_PROGRAMS, why="?")
 

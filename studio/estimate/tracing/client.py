@@ -162,7 +162,7 @@ class TracingClient:
 
 
 # Raised with every change of what a step computes: answers of before are not used again.
-STEP_VERSION = "4: QAT rounds in one function"
+STEP_VERSION = "5: LoRA in one function, norms in one kernel"
 
 # The client that the whole process shares, so that one server at most is running.
 tracing_client = TracingClient()

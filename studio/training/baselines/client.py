@@ -1,6 +1,7 @@
 """Measures what needs no training, in a child process that reports its progress and can be ended."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import NamedTuple
 
 from studio import processes
@@ -50,12 +51,15 @@ def measure(plan: Plan, again: bool = False) -> Iterator[Progress | Baselines]:
         yield stored
         return
     request = {"plan": plan.model_dump(mode="json")}
-    for reply in processes.stream_replies(
-        "studio.training.baselines.process", request, ENDED_EARLY, TRY_AGAIN, processes.WORKER
-    ):
-        if "baselines" in reply:
-            measured = Baselines.from_json(reply["baselines"])
-            baselines.keep(plan, measured)
-            yield measured
-        else:
-            yield Progress(reply["stage"], reply["done"] / max(reply["of"], 1e-9))
+    with closing(
+        processes.stream_replies(
+            "studio.training.baselines.process", request, ENDED_EARLY, TRY_AGAIN, processes.WORKER
+        )
+    ) as replies:
+        for reply in replies:
+            if "baselines" in reply:
+                measured = Baselines.from_json(reply["baselines"])
+                baselines.keep(plan, measured)
+                yield measured
+            else:
+                yield Progress(reply["stage"], reply["done"] / max(reply["of"], 1e-9))
