@@ -70,13 +70,13 @@ TINY = {
 }
 ORDER = (
     "studio:llama-3b:lora",
+    "studio:llama-3b:lora:graphs",
     "trl:llama-3b:lora",
     "liger:llama-3b:lora",
     "liger:llama-3b:lora:equal",
     "studio:qwen3-0.6b:full",
     "trl:qwen3-0.6b:full",
     "liger:qwen3-0.6b:full",
-    "studio:llama-3b:lora:graphs",
     "studio:qwen3-0.6b:full:graphs",
     "studio:llama-3b:lora:recompute",
     "studio:llama-3b:lora:batch32",
