@@ -14,7 +14,7 @@ from trl.trainer.utils import RepeatSampler
 from studio.methods import lora
 from studio.methods.rlhf_stages import schedule
 from studio.methods.spec import Scores, StageMonitor, TrainingContext
-from studio.methods.training import supervised
+from studio.methods.training import lora_layers, supervised
 from studio.models import shape as shapes
 from studio.models.cpu_attention import short_texts_in_float32
 from studio.models.fused_norms import fused_norms
@@ -109,13 +109,15 @@ def lora_config(context: TrainingContext, model: Any, task_type: str) -> Any:
         task_type: CAUSAL_LM or SEQ_CLS.
     """
     rank = int(context.settings["rank"])
-    return LoraConfig(
+    config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
         target_modules=lora.target_pattern(model_shape(model), "all"),
         task_type=task_type,
     )
+    lora_layers.register(config, model)
+    return config
 
 
 def merge_adapter(model: Any) -> Any:
