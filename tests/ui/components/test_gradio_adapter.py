@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
+import gradio.routes
 import pytest
 
 from studio.errors import NotPossible
@@ -19,6 +20,7 @@ from studio.ui.components.gradio_adapter import (
     unescape_template,
 )
 
+FRONTEND = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 HOSTILE = "`; alert(1); ` ${alert(2)} \\n \\` {{value}} C:\\temp"
 
 
@@ -103,9 +105,16 @@ def test_events_that_show_no_progress_are_followed_by_no_component():
 
 def test_the_browser_takes_an_empty_list_for_no_component():
     """In JavaScript an empty list is true, so that the outputs do not take its place."""
-    frontend = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
-    scripts = [path.read_text(encoding="utf-8") for path in frontend.glob("Blocks-*.js")]
+    scripts = [path.read_text(encoding="utf-8") for path in FRONTEND.glob("Blocks-*.js")]
     assert any("return this.show_progress_on||this.outputs" in script for script in scripts)
+
+
+def test_what_an_event_has_read_follows_it_no_longer_once_it_has_ended():
+    """The `stream_state` of an event that has ended is "closed", also where nothing streamed."""
+    (progress_script,) = FRONTEND.glob("statustracker-*.js")
+    sent = gradio.routes.file_response(str(FRONTEND), progress_script.name)
+    assert sent.body.decode().count("!==`closed`?`input`:") == 1
+    assert sent.headers["content-type"].startswith("text/javascript")
 
 
 def test_no_event_is_described_for_other_callers():
