@@ -22,23 +22,21 @@ class Case(NamedTuple):
 PLAIN = [Case(*way) for way in WAYS]
 PLAIN_SAMPLE = [Case(*way.values[0]) for way in mark_sample(WAYS) if not way.marks]
 PEFT_TYPES = [Case("peft", task, peft_type) for peft_type in TYPES for task in METHOD.tasks]
-# A base in 16 bits as most are, a classifier on a decoder, and a base that brings its own pooling.
-OTHER_BASES = [
-    Case("lora", "chat", base="tiny-chat-16"),
+# A base in 16 bits as most are, a classifier on a decoder, a base that brings its own pooling, and several
+# labels for a text, or a number: each once in CI.
+OTHERS = [
     Case("qlora", "chat", base="tiny-chat-16"),
-    Case("lora", "classify", base="tiny-chat"),
     Case("peft", "classify", "prompt_tuning", "tiny-chat"),
-    *(
-        Case(method, "classify", base="tiny-sentence")
-        for method in ("full", "lora", "qlora", "prefix", "qat")
-    ),
-    *(Case("peft", "classify", peft_type, "tiny-sentence") for peft_type in ("ln_tuning", "prompt_tuning")),
-]
-# Several labels for a text, or a number.
-OTHER_PROBLEMS = [
+    Case("lora", "classify", base="tiny-sentence"),
     Case("full", "classify", target="labels"),
-    Case("lora", "classify", target="labels"),
     Case("lora", "classify", target="rating"),
+]
+MORE_OTHERS = [
+    Case("lora", "chat", base="tiny-chat-16"),
+    Case("lora", "classify", base="tiny-chat"),
+    *(Case(method, "classify", base="tiny-sentence") for method in ("full", "qlora", "prefix", "qat")),
+    *(Case("peft", "classify", peft_type, "tiny-sentence") for peft_type in ("ln_tuning", "prompt_tuning")),
+    Case("lora", "classify", target="labels"),
     Case("peft", "classify", "ln_tuning", target="rating"),
 ]
 # The kinds of PEFT that are merged, or saved, each in a way of its own.
@@ -46,5 +44,5 @@ SAMPLE = [
     *(Case("peft", "classify", peft_type) for peft_type in ("ln_tuning", "vera")),
     *(Case("peft", "chat", peft_type) for peft_type in ("adalora", "p_tuning")),
 ]
-FAST = [*PLAIN_SAMPLE, *SAMPLE, *OTHER_BASES, *OTHER_PROBLEMS]
-THOROUGH = [case for case in (*PLAIN, *PEFT_TYPES) if case not in FAST]
+FAST = [*PLAIN_SAMPLE, *SAMPLE, *OTHERS]
+THOROUGH = [case for case in (*PLAIN, *PEFT_TYPES, *MORE_OTHERS) if case not in FAST]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sampling import sample
 
 from studio import runs
 from studio.methods import find_plan_problems
@@ -24,7 +25,10 @@ def train(plan, **training):
     return run
 
 
-@pytest.mark.parametrize(("method", "task"), [("lora", "chat"), ("qlora", "chat"), ("lora", "classify")])
+@pytest.mark.parametrize(
+    ("method", "task"),
+    sample([("lora", "chat"), ("qlora", "chat"), ("lora", "classify")], [("qlora", "chat")]),
+)
 def test_it_learns_what_the_run_in_memory_learns(method, task, make_plan, untraced_start):
     plan = make_plan(method, task, {"dropout": 0.1}, epochs=1, gradient_accumulation_steps=2)
     in_memory, offloaded = (train(plan, disk_offload=value) for value in (False, True))

@@ -8,6 +8,7 @@ import time
 import pytest
 import safetensors.torch
 import torch
+from sampling import sample
 from transformers import TrainerControl, TrainerState
 from ways import WAYS, mark_sample
 
@@ -197,16 +198,12 @@ FULL_AT = {
     "saving": (worker, "_save_result", 0),
     "the report": (worker, "write_sealed_json", 0),
 }
-FULL_AT_IN_CI = ("a checkpoint", "saving")
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "place",
-    [
-        place if place in FULL_AT_IN_CI else pytest.param(place, marks=pytest.mark.exhaustive)
-        for place in FULL_AT
-    ],
+    sample(FULL_AT, ["a checkpoint"]),
 )
 def test_a_disk_that_fills_up_costs_nothing_once_there_is_room(place, make_plan, monkeypatch):
     plan = make_plan("lora", "chat", epochs=3, eval_count=4)

@@ -357,10 +357,15 @@ def test_a_training_that_only_made_it_worse_gives_back_its_start_and_says_so(mak
 @pytest.mark.parametrize(
     ("schedule", "share"),
     [
-        ("linear", lambda step: min(step / 2, (8 - step) / 6)),
         ("cosine", lambda step: min(step / 2, (1 + math.cos(math.pi * max(0, step - 2) / 6)) / 2)),
-        ("constant_with_warmup", lambda step: min(step / 2, 1)),
-        ("constant", lambda step: 1),
+        *(
+            pytest.param(*case, marks=pytest.mark.exhaustive)
+            for case in (
+                ("linear", lambda step: min(step / 2, (8 - step) / 6)),
+                ("constant_with_warmup", lambda step: min(step / 2, 1)),
+                ("constant", lambda step: 1),
+            )
+        ),
     ],
 )
 def test_the_learning_rate_follows_its_schedule_after_the_warm_up(schedule, share, make_plan):

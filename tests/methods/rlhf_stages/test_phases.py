@@ -1,6 +1,7 @@
 """The estimate of learning from judged answers is that of TRL's own trainers, traced on the toys."""
 
 import pytest
+from sampling import sample
 
 from studio import methods
 from studio.data import examples
@@ -47,7 +48,7 @@ def estimate_phases(job, kind):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("algorithm", schedule.DIRECT_ALGORITHMS)
+@pytest.mark.parametrize("algorithm", sample(schedule.DIRECT_ALGORITHMS, ["orpo", "kto"]))
 def test_the_trainer_takes_the_arithmetic_and_the_logits_that_were_estimated(
     algorithm, make_recorded_job, device, monkeypatch
 ):
