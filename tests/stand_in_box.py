@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from studio.launchers import follower, ssh
+
 # Runs what it is told to in the box's own home; a file beside that says how it misbehaves.
 SSH_SCRIPT = """#!/bin/sh
 box={box}
@@ -66,6 +68,10 @@ def install_box(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Bo
     write_program(folder / "bin" / "ssh", SSH_SCRIPT.format(box=folder))
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     write_machine(home, "box", ssh="ada@box", python=sys.executable)
+    # Looked at more often, a worker is seen to end at once.
+    follow = ssh.FOLLOW.replace("sleep 2", "sleep 0.1").replace("sleep 1", "sleep 0.2")
+    monkeypatch.setattr(ssh, "FOLLOW", follow)
+    monkeypatch.setattr(follower, "POLL_SECONDS", 0.05)
     return Box(folder)
 
 

@@ -46,6 +46,7 @@ def cluster(tmp_path, studio_home, add_machine, monkeypatch):
     monkeypatch.setattr(ray_jobs, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(ray_jobs, "SILENCE_SECONDS", 1.0)
     monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(follower, "POLL_SECONDS", 0.05)
     yield cluster
     cluster.close()
 
@@ -62,6 +63,7 @@ def behave(monkeypatch, tmp_path):
         monkeypatch.setattr(hub_jobs, "BOOTSTRAP", program)
 
     monkeypatch.setattr(follower, "FIRST_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(follower, "POLL_SECONDS", 0.05)
     set_mode()
     return set_mode
 
