@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from studio import processes
-from studio.meaning import check, embeddings, rows
+from studio.meaning import embeddings, rows
 from studio.models import fetch
 from studio.training.memory import limit_memory
 
@@ -19,6 +19,8 @@ def _report(stage: str, done: float, total: float) -> None:
 
 
 def _check(request: Mapping[str, Any]) -> None:
+    from studio.meaning import check  # noqa: PLC0415 - slow to load, and texts are embedded without it
+
     encoder = fetch.fetch(request["encoder"], lambda done, total: _report("fetch", done, total))
     processes.send_reply({"report": check.check(request, encoder.folder, _report).to_json()})
 
