@@ -17,6 +17,7 @@ from journey_steps import (
     wait_for_end,
 )
 from playwright.sync_api import expect
+from test_looks import find_violations
 
 from studio.ui.form.messages import LEARNING_RATE
 
@@ -91,6 +92,7 @@ def test_from_upload_to_two_streamed_answers_and_a_download(visit, chat_csv, tin
         expect(page.locator(f"#{side} .pane")).to_have_attribute("aria-busy", "false")
     assert page.locator("#tuned .answer").inner_text() != page.locator("#base .answer").inner_text()
     expect(page.locator("#base .proof")).to_contain_text("difference 0")
+    assert find_violations(page, "two answers") == []
     expect(page.locator("#story .next")).to_contain_text("on Share")
 
     open_tab(page, "Share")

@@ -62,7 +62,7 @@ def test_no_tab_is_wider_than_the_screen_or_hard_to_read(visit, widths, scheme, 
     assert not violations, "\n".join(map(str, violations))
 
 
-def test_results_answers_and_dialogs_are_accessible(visit, train_here):
+def test_results_and_dialogs_are_accessible(visit, train_here):
     page, violations = visit(f"/?run={train_here('chat')}"), []
 
     def check(view, dark):
@@ -78,12 +78,6 @@ def test_results_answers_and_dialogs_are_accessible(visit, train_here):
     wait_for_end(page)
     open_accordions(page)
     check("curves and outcome", dark=True)
-    open_tab(page, "Playground")
-    page.get_by_label("Your question or text").fill("where is my lamp")
-    page.get_by_role("button", name="Ask both").click()
-    for side in ("base", "tuned"):
-        expect(page.locator(f"#{side} .proof.holds")).to_be_visible(timeout=60_000)
-    check("two answers", dark=False)
     open_tab(page, "Method")
     open_part(page, "chooser")
     answer_all_six(page)
