@@ -5,6 +5,7 @@ all.
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 STUDIO = Path(__file__).parent.parent / "studio"
@@ -155,12 +156,13 @@ def imports(tree: ast.AST) -> set[str]:
     return imported
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def module_level_imports(path: Path) -> set[str]:
-    statements = [
-        node
-        for node in ast.parse(path.read_text("utf-8")).body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    statements = [node for node in parse(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
     return imports(ast.Module(statements, []))
 
 
@@ -168,7 +170,7 @@ def test_only_the_page_knows_gradio():
     knows = {
         name(path)
         for path in FILES
-        if any(module.split(".")[0] == "gradio" for module in imports(ast.parse(path.read_text("utf-8"))))
+        if any(module.split(".")[0] == "gradio" for module in imports(parse(path)))
     }
     assert {path for path in knows if not path.startswith("ui/")} == set()
 
@@ -189,11 +191,9 @@ def test_a_layer_imports_only_what_it_may():
         layer = name(path).removesuffix(".py").split("/")[0]
         if layer == "__init__":
             continue
-        used = {
-            module.split(".")[1]
-            for module in imports(ast.parse(path.read_text("utf-8")))
-            if module.startswith("studio.")
-        } - {"__version__"}
+        used = {module.split(".")[1] for module in imports(parse(path)) if module.startswith("studio.")} - {
+            "__version__"
+        }
         if used - MAY_IMPORT[layer] - EVERYONE - {layer}:
             wrong[name(path)] = used - MAY_IMPORT[layer] - EVERYONE - {layer}
     assert wrong == {}
@@ -204,7 +204,7 @@ def test_there_is_no_circle_of_imports():
     modules = {dotted(path): path for path in FILES}
     edges = {}
     for module, path in modules.items():
-        imported = imports(ast.parse(path.read_text("utf-8")))
+        imported = imports(parse(path))
         targets = {entry if entry in modules else entry.rpartition(".")[0] for entry in imported}
         edges[module] = {target for target in targets if target in modules} - {module}
     finished: set[str] = set()

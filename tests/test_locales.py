@@ -7,6 +7,7 @@ import ast
 import re
 import shutil
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -116,15 +117,19 @@ def find_messages(source, module):
         yield CodeMessage(f"{context}|{text}" if context else text, module, node.lineno)
 
 
+@cache
 def code_messages():
+    found = []
     for path in sorted(CODE.rglob("*.py")):
         module = ".".join(path.relative_to(CODE.parent).with_suffix("").parts).removesuffix(".__init__")
-        yield from find_messages(path.read_text(encoding="utf-8"), module)
+        found += find_messages(path.read_text(encoding="utf-8"), module)
+    return tuple(found)
 
 
+@cache
 def locale_groups():
     """The groups of the Chinese catalogue: module -> id -> Chinese."""
-    content = yaml.safe_load(LOCALE_FILE.read_text(encoding="utf-8"))
+    content = yaml.load(LOCALE_FILE.read_text(encoding="utf-8"), i18n.SafeLoader)
     return {name: entries for name, entries in content.items() if name != i18n.ABOUT}
 
 
@@ -142,10 +147,13 @@ def card_texts(card, place=""):
             yield from card_texts(part, f"{place}.{key}")
 
 
+@cache
 def all_card_texts():
-    for path in sorted(presets.FOLDER.rglob("*.yaml")):
-        for place, english, chinese in card_texts(yaml.safe_load(path.read_text(encoding="utf-8"))):
-            yield f"{path.relative_to(presets.FOLDER)}{place}", english, chinese
+    return tuple(
+        (f"{path.relative_to(presets.FOLDER)}{place}", english, chinese)
+        for path in sorted(presets.FOLDER.rglob("*.yaml"))
+        for place, english, chinese in card_texts(yaml.safe_load(path.read_text(encoding="utf-8")))
+    )
 
 
 # Chinese
@@ -262,18 +270,23 @@ def test_messages_in_whatever_form_are_found():
 # A third language
 
 
-@pytest.fixture
-def pseudo_language(tmp_path, monkeypatch):
-    """A third language `xx` in a file of its own: every English text in ⟦brackets⟧."""
+@pytest.fixture(scope="module")
+def pseudo_locales(tmp_path_factory):
+    """A folder with a third language `xx` in a file of its own: every English text in ⟦brackets⟧."""
     entries = [entry for group in locale_groups().values() for entry in group]
     entries += [english for _, english, _ in all_card_texts()]
     about = {"name": "⟦xx⟧", "space_between_scripts": False}
     content = {i18n.ABOUT: about, "all": {entry: f"⟦{strip_context(entry)}⟧" for entry in entries}}
-    folder = tmp_path / "locales"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("locales")
     shutil.copy(LOCALE_FILE, folder)
     (folder / "xx.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    monkeypatch.setattr(i18n, "LOCALES", folder)
+    return folder
+
+
+@pytest.fixture
+def pseudo_language(pseudo_locales, monkeypatch):
+    """The third language, as long as a test runs."""
+    monkeypatch.setattr(i18n, "LOCALES", pseudo_locales)
     return "xx"
 
 
