@@ -1,4 +1,4 @@
-"""`studio estimate` in the terminal: all methods traced by a real server, as JSON and as a table."""
+"""`studio estimate` in the terminal: all methods traced, as JSON and as a table."""
 
 import json
 
@@ -22,16 +22,10 @@ KEYS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def tracing_child():
-    """The server is a child process here."""
-
-
 @pytest.fixture(scope="module")
 def module_home(tmp_path_factory):
-    """One studio home and one server for all tests here, so that each step is traced once."""
+    """One studio home for all tests here, so that each step is traced once."""
     yield tmp_path_factory.mktemp("home")
-    tracing_client.stop_server()
     tracing_client.clear_memory()
 
 

@@ -1,7 +1,6 @@
 """The client of the tracing server: each request is sent once, remembered over a restart, and may fail."""
 
 import pytest
-from estimate_cases import H200, T4
 
 from studio import methods
 from studio.cli.main import main
@@ -122,20 +121,3 @@ def test_failures_in_memory_are_bounded(monkeypatch):
         client.send_request(request)
     assert client.failure_reason(requests[0]) is None
     assert client.failure_reason(requests[2]) == Message("No such kernel.")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(
-    "machine", [T4, pytest.param(H200, marks=pytest.mark.exhaustive)], ids=lambda machine: machine.id
-)
-def test_an_estimate_for_a_gpu_is_refined_by_a_trace(machine, make_plan):
-    """A trace that fails would leave the formula's estimate: the level says which it is."""
-    plan = make_plan(batch_size=64)
-    rough = all_methods.estimate_chosen_method(plan, machine)
-    refined = all_methods.estimate_chosen_method(plan, machine, wait=True)
-    assert (rough.level, refined.level) == ("formula", "traced")
-    assert refined.missing == ()
-    assert refined.fits == "yes"
-    # The allocator of a tiny model holds a few segments of 2 and 20 MiB that are not in use.
-    assert 0 < refined.parts["slack"] < 0.1
-    assert refined.memory_gb.likely == pytest.approx(rough.memory_gb.likely, abs=0.1)

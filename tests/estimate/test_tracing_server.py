@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from estimate_cases import H200, T4
 from sampling import sample
 
 from studio import methods
+from studio.estimate import all_methods
 from studio.estimate.op_counts import OpCounts
 from studio.estimate.tracing import server
 
@@ -91,3 +93,20 @@ def test_attention_meets_in_the_format_of_autocast_with_padding_and_without(name
     step = MetaStep(ModelSpec(LLAMA, name, settings, "chat", 0, "cuda", autocast_dtype="bfloat16"))
     counts = total(step.run(PassSpec(2, 16, 8, padded)).phases.values())
     assert counts.flop_32 < 0.01 * counts.flop_16
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "machine", [T4, pytest.param(H200, marks=pytest.mark.exhaustive)], ids=lambda machine: machine.id
+)
+def test_an_estimate_for_a_gpu_is_refined_by_a_trace(machine, make_plan):
+    """A trace that fails would leave the formula's estimate: the level says which it is."""
+    plan = make_plan(batch_size=64)
+    rough = all_methods.estimate_chosen_method(plan, machine)
+    refined = all_methods.estimate_chosen_method(plan, machine, wait=True)
+    assert (rough.level, refined.level) == ("formula", "traced")
+    assert refined.missing == ()
+    assert refined.fits == "yes"
+    # The allocator of a tiny model holds a few segments of 2 and 20 MiB that are not in use.
+    assert 0 < refined.parts["slack"] < 0.1
+    assert refined.memory_gb.likely == pytest.approx(rough.memory_gb.likely, abs=0.1)
