@@ -39,7 +39,7 @@ def model(tiny_pooled_bert):
     return model
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive  # test_opened_elsewhere.py says it of an exported run
 def test_a_process_without_the_studio_gets_the_same_logits(model, tiny_pooled_bert, tmp_path):
     tokenizer = load.tokenizer(tiny_pooled_bert)
     model.save_pretrained(tmp_path)

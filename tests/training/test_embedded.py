@@ -37,6 +37,7 @@ def train():
         runs.delete(run)
 
 
+@pytest.mark.exhaustive
 def test_the_shortened_recipe_lowers_the_validation_loss_of_smollm2(train, tmp_path):
     recipe = plan.load(presets.recipes()["support-tone-lora"], (), (methods.find_plan_problems,))
     sample = store.find(recipe.data.source).path
@@ -66,7 +67,7 @@ def test_minilm_learns_to_triage_tickets(train):
         model="minilm-l6",
         data=Data(source="sample:ticket-triage", validation_share=0.2),
         method=MethodChoice(name="full"),
-        training=Training(epochs=3, batch_size=8),
+        training=Training(epochs=2, batch_size=8),
     )
     report = train(triage)
     assert report["data"]["validation"] == 48

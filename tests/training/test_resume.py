@@ -168,7 +168,7 @@ def test_a_run_can_be_stopped_again_and_again(finished, stop_after):
 
 @pytest.mark.thorough
 def test_a_killed_run_goes_on_from_its_last_checkpoint(make_plan):
-    plan = make_plan("lora", "chat", epochs=30, eval_count=4)
+    plan = make_plan("lora", "chat", epochs=20, eval_count=4)
     undisturbed, run = runs.create(plan), runs.create(plan)
     worker.run(undisturbed.id)
     launcher.start(run)
