@@ -8,7 +8,7 @@ from studio import methods
 from studio.models import device
 
 pytestmark = pytest.mark.thorough
-SAMPLE = {("lora", "chat"), ("full", "classify"), ("qlora", "chat")}
+SAMPLE = {("lora", "chat"), ("full", "classify")}
 # bfloat16 has 8 bits of precision, so the loss of a toy may be off by so much: a share of it, or of its fall
 # (a toy learns at a rate at which every rounding leads its steps a little astray).
 MAX_DIFFERENCE, MAX_DIFFERENCE_OF_FALL = 0.1, 0.25

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from toys import write_problem_table
-from ways import mark_sample
 
 from studio import export, methods, plan, runs
 from studio.models import head, load
@@ -14,7 +13,11 @@ from studio.training import worker
 
 CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
 ROLES = ("labels", "rating")
-WAYS = mark_sample([(method, role) for method in CLASSIFIERS for role in ROLES])
+IN_CI = {("full", "labels"), ("lora", "labels"), ("prefix", "rating"), ("qlora", "rating")}
+WAYS = [
+    pytest.param(way, marks=() if way in IN_CI else pytest.mark.exhaustive, id="-".join(way))
+    for way in ((method, role) for method in CLASSIFIERS for role in ROLES)
+]
 
 
 def with_role(role):
