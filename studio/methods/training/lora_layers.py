@@ -12,7 +12,7 @@ class _AddLora(torch.autograd.Function):  # type: ignore[misc] # torch's types a
 
     PEFT copies x to the format of A, from which autocast copies it back, and computes product, scaling and
     sum one by one: 22 operations for a matrix on the way forward and back, and 13 here. A GPU waits for each
-    to be launched, and the copies of x are kept too (docs/methods.md#lora).
+    to be launched, and the copies of x are kept too (docs/methods.md#one-kernel).
     """
 
     @staticmethod
@@ -26,10 +26,10 @@ class _AddLora(torch.autograd.Function):  # type: ignore[misc] # torch's types a
         hidden = x @ scaled_a.t()
         ctx.save_for_backward(x, scaled_a, b, hidden)
         ctx.scaling, ctx.dtype = scaling, a.dtype
-        rows = output.flatten(0, -2)
-        if output._is_view() or output.dtype is not dtype:  # a product with a bias is a view
-            return (rows + hidden @ b.t()).view_as(output)
-        rows.addmm_(hidden, b.t())
+        may_change = output.is_contiguous() and not output._is_view()  # as a product with a bias is
+        if not may_change or output.dtype is not dtype:
+            return output + (hidden @ b.t()).view_as(output)
+        output.view(-1, output.shape[-1]).addmm_(hidden, b.t())
         ctx.mark_dirty(output)
         return output
 
@@ -69,10 +69,11 @@ class _PlainLora:
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Rows x tokens x n_in to rows x tokens x n_out."""
         is_plain_pass = not (args or kwargs or self.disable_adapters or self.merged)
-        if not torch.is_grad_enabled() or not is_plain_pass or len(self.active_adapters) != 1:
+        names = [name for name in self.active_adapters if name in self.lora_A]
+        if not torch.is_grad_enabled() or not is_plain_pass or len(names) != 1:
             output: torch.Tensor = super().forward(x, *args, **kwargs)  # type: ignore[misc] # PEFT's
             return output
-        (name,) = self.active_adapters
+        (name,) = names
         a, b = self.lora_A[name].weight, self.lora_B[name].weight
         added: torch.Tensor = _AddLora.apply(self.base_layer(x), x, a, b, self.scaling[name])
         return added
