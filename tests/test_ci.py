@@ -25,6 +25,9 @@ def audit(tmp_path):
         )
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path), "AUDIT_INDEX": index}
+        environment["PYTHONDONTWRITEBYTECODE"] = (
+            "1"  # else the next call finds this one's, as long and as old
+        )
         return subprocess.run([AUDIT], env=environment, capture_output=True, text=True, check=False)
 
     return run

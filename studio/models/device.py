@@ -211,6 +211,12 @@ def cuda_memory_bytes() -> int | None:
     return int(_import_torch().cuda.get_device_properties(0).total_memory)
 
 
+def free_cuda_bytes() -> int:
+    """The memory of the CUDA GPU that nothing holds, torch's allocator neither (bytes)."""
+    free_bytes, _ = _import_torch().cuda.mem_get_info()
+    return int(free_bytes)
+
+
 def cuda_context_bytes() -> int:
     """Bytes that this process takes of the CUDA GPU beside torch's allocator.
 

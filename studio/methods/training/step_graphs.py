@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from studio.data.examples import IGNORE_INDEX
+from studio.models import device
 
 # Micro batches are padded to multiples of so many tokens, so that few shapes stand for all.
 LENGTH_MULTIPLE = 32
@@ -137,7 +138,7 @@ class _CudaRecorder:
         """
         torch.cuda.empty_cache()  # what ordinary passes have left, which a graph cannot use
         needed_gb = NEEDED_SHARE * (torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated()) / 1e9
-        free_gb = torch.cuda.mem_get_info()[0] / 1e9
+        free_gb = device.free_cuda_bytes() / 1e9
         if not self._pool and free_gb < needed_gb:
             raise RuntimeError(f"{free_gb:.1f} GB of the GPU are free, and {needed_gb:.1f} are needed.")
         graph = torch.cuda.CUDAGraph()

@@ -293,6 +293,7 @@ def _without_walks(model: Any, trainer: _LengthGroupedTrainer) -> Iterator[None]
     def zero_grad(set_to_none: bool = True) -> None:
         trainer.zero_gradients()
 
+    model.train()  # all of it: PEFT wraps a model in evaluation mode in a module in training
     model.train, model.zero_grad = train, zero_grad
     try:
         yield

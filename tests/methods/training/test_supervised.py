@@ -247,7 +247,7 @@ IN_FLOAT16 = [method.name for method in methods.METHODS if method.name not in ("
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "method",
-    sample(IN_FLOAT16, ["full"]),
+    sample(IN_FLOAT16, ["full", "qlora"]),
 )
 def test_in_float16_a_loss_that_was_scaled_too_far_costs_a_step_and_not_the_training(
     method, make_job, float16_gpu
@@ -382,3 +382,15 @@ def test_bfloat16_is_refused_where_it_cannot_be(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(NotPossible, match=r"a C compiler \(cc, gcc, clang\), and none is installed"):
         supervised.trained_dtype(settings, model)
+
+
+def test_all_of_a_model_is_in_training_whatever_the_adapter_around_it_says(make_job):
+    job = make_job("lora", "chat", {"dropout": 0.5}, rows=4)
+    job.model.get_base_model().eval()
+    assert job.model.training, "which is why nobody may ask the outermost module alone"
+    modes = []
+    block = next(module for module in job.model.modules() if type(module).__name__ == "LlamaDecoderLayer")
+    block.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    methods.get("lora").train(job)
+    assert modes
+    assert all(modes)
