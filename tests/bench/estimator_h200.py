@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from estimator_card import Line, Table, TimedRun, compare_time
 from studio import methods
 from studio.data import collate
 from studio.estimate import dataset_lengths, estimate_one
+from studio.estimate.analytic import memory
 from studio.estimate.analytic import time as time_model
 from studio.estimate.machines import catalogue, rates
 from studio.estimate.method_run import MethodRun
@@ -112,6 +113,11 @@ class WholeLoss:
     def __exit__(self, *_: object) -> None: ...
 
 
+def choose_earlier_optimizer(in_bf16: bool, n_trained: int, paged_gpu_bytes: float | None) -> str:
+    """What kept the averages: pages from 300 million parameters on (and on 4 bits, where they are small)."""
+    return "paged_adamw_8bit" if n_trained >= 300e6 else "adamw_torch_fused"
+
+
 @contextmanager
 def earlier_studio() -> Iterator[None]:
     """Traces as the runs were, in this process and in a home of their own."""
@@ -121,6 +127,8 @@ def earlier_studio() -> Iterator[None]:
         patch.object(tracing_client, "_fetch", server.handle_request),
         patch.object(traced_passes, "_reads_padding_mask", lambda *_: True),
         patch.object(meta_step, "VocabularyLoss", WholeLoss),
+        patch.object(meta_step, "fused_norms", lambda *_: nullcontext()),
+        patch.object(memory, "choose_optimizer", choose_earlier_optimizer),
     ):
         yield
 

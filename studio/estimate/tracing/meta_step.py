@@ -98,6 +98,7 @@ class StepRunner:
             AdamW's averages are there, and a step allocates nothing more.
         trace_loading: Counts what loading the model did to a GPU's memory.
         empties_cache: Whether the training loop calls torch.cuda.empty_cache between steps.
+        fuses_norms: Whether a GPU computes each norm in one kernel, as in the studio's trainings.
     """
 
     model: Any
@@ -112,6 +113,7 @@ class StepRunner:
     build_optimizer: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer] | None = None
     trace_loading: Callable[[Trace], None] = lambda trace: None
     empties_cache: bool = False
+    fuses_norms: bool = False
 
     @property
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
@@ -176,7 +178,7 @@ class StepRunner:
         return attending_within_texts(self.model, in_one_kernel=True)
 
     def _norm_context(self, spec: PassSpec) -> AbstractContextManager[None]:
-        if spec.with_cache:  # answers are written outside of the training
+        if spec.with_cache or not self.fuses_norms:  # answers are written outside of the training
             return nullcontext()
         return fused_norms(self.model, self.device)
 
@@ -278,6 +280,7 @@ class MetaStep:
             # FlashAttention 2 and bfloat16 came with the same GPUs (compute capability 8.0).
             attention="flash" if spec.autocast_dtype == "bfloat16" else "efficient",
             vocab_size=int(getattr(model_config, "vocab_size", 0)),
+            fuses_norms=True,
         )
         if trace_loading and spec.device == "cuda":
             self.runner.trace_loading = trace_loading
