@@ -30,24 +30,13 @@ def decide(run: MethodRun, machine: Machine, requested: Training) -> MethodRun:
         device_type, cards = machine.device_type, run.cards
         return can_pack and workload.packs_texts(requested.padding_free, device_type, cards, is_faster)
 
-    run = _replayed_where_possible(run, machine, requested, can_pack)
+    in_float16 = machine.autocast_dtype == "float16"
+    may_replay = can_pack and workload.may_replay(requested, machine.device_type, run.cards, in_float16)
+    run = replace(run, workload=replace(run.workload, may_replay=may_replay))
     if packs(is_faster=False):
         return choose_step_settings(_packed(run), machine, requested)
     padded = choose_step_settings(run, machine, requested)
     return _pack_where_faster(padded, machine) if packs(is_faster=True) and run.workload.rows else padded
-
-
-def _replayed_where_possible(
-    run: MethodRun, machine: Machine, requested: Training, is_causal: bool
-) -> MethodRun:
-    """Return the run with its steps recorded and replayed, where asked for and a CUDA GPU may do so.
-
-    The worker decides the same way (`supervised._may_replay`).
-    """
-    is_alone = machine.device_type == "cuda" and run.cards == 1
-    is_plain = is_causal and not requested.disk_offload and machine.autocast_dtype != "float16"
-    may_replay = requested.cuda_graphs and is_alone and is_plain
-    return replace(run, workload=replace(run.workload, may_replay=may_replay))
 
 
 def _packed(run: MethodRun) -> MethodRun:

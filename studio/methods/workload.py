@@ -102,6 +102,19 @@ def packs_texts(requested: bool | None, device_type: DeviceType, n_gpus: int, is
     return device_type == "cpu" or (device_type == "cuda" and n_gpus == 1 and is_faster)
 
 
+def may_replay(training: Training, device_type: DeviceType, n_gpus: int, computes_in_float16: bool) -> bool:
+    """Whether steps on padded texts may be recorded and replayed: asked for, by one GPU of NVIDIA's.
+
+    Args:
+        training: The plan's.
+        device_type: Where it runs.
+        n_gpus: How many train together.
+        computes_in_float16: Whether the loss is scaled, which looks at every gradient.
+    """
+    is_alone = device_type == "cuda" and n_gpus == 1
+    return training.cuda_graphs and is_alone and not (training.disk_offload or computes_in_float16)
+
+
 @dataclass(frozen=True)
 class RowTokens:
     """One example in tokens.

@@ -27,6 +27,7 @@ from studio.methods.workload import (
     MAX_CHECKED_EXAMPLES,
     choose_optimizer,
     holds_weights_in_bf16,
+    may_replay,
     uses_gradient_checkpointing,
 )
 from studio.models import device, load, ranks, shape, sharding, trainable
@@ -273,10 +274,8 @@ def fit(
 
 def _may_replay(context: TrainingContext, arguments: TrainingArguments) -> bool:
     """Whether the passes of padded texts may be recorded on this machine and replayed (step_graphs)."""
-    training = context.plan.training
-    is_alone = ranks.count() == 1 and device.device_type() == "cuda"
-    is_plain = not (training.disk_offload or arguments.activation_checkpointing or arguments.fp16)
-    return training.cuda_graphs and is_alone and is_plain
+    training, recomputes = context.plan.training, bool(arguments.activation_checkpointing)
+    return not recomputes and may_replay(training, device.device_type(), ranks.count(), arguments.fp16)
 
 
 @contextmanager
