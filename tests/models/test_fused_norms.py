@@ -2,20 +2,12 @@
 
 import pytest
 import torch
+from model_families import GROUPED
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from studio.models.fused_norms import fused_norms
 
-SHAPE = {
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "intermediate_size": 128,
-    "vocab_size": 300,
-}
 IDS = torch.arange(12)[None]
 # Families, and how many norms of two blocks are Llama's: two a block and one at the end, and where queries
 # and keys have one each, four a block. Gemma adds 1 to the weights.
@@ -24,7 +16,7 @@ FAMILIES = {"llama": 5, "mistral": 5, "qwen2": 5, "qwen3": 9, "gemma3_text": 0}
 
 def build(family, dtype=torch.float32):
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SHAPE), dtype=dtype)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **GROUPED), dtype=dtype)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model_families import GROUPED
 from peft.tuners import lora as peft_lora
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -10,14 +11,6 @@ from studio import methods
 from studio.methods.training import lora_layers, supervised
 from studio.methods.training.lora_layers import PlainLinear
 
-SHAPE = {
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 128,
-    "vocab_size": 300,
-}
 IDS = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(3))
 
 
@@ -33,7 +26,7 @@ class CountsOps(TorchDispatchMode):
 
 def attached(family="llama", dtype=torch.float32, **settings):
     torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SHAPE), dtype=dtype)
+    base = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **GROUPED), dtype=dtype)
     method = methods.get("lora")
     model = method.attach(base, method.resolve_settings(settings), "chat").train()
     supervised.upcast_trainable(model)
@@ -98,7 +91,7 @@ def test_what_is_not_plain_stays_pefts(settings):
 def test_without_the_adapter_the_base_answers():
     model = attached()
     torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **SHAPE))
+    base = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **GROUPED))
     assert not model(IDS).logits.allclose(base(IDS).logits)
     with model.disable_adapter():
         assert model(IDS).logits.equal(base(IDS).logits)
@@ -108,7 +101,7 @@ def test_it_is_saved_as_any_lora(tmp_path):
     model = attached()
     model.save_pretrained(tmp_path)
     torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **SHAPE))
+    base = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **GROUPED))
     reloaded = methods.get("lora").load(base, tmp_path)
     with torch.no_grad():
         assert model.eval()(IDS).logits.equal(reloaded(IDS).logits)
