@@ -2,10 +2,11 @@
 
 import os
 
-from studio import quiet
+from studio import quick_imports, quiet
 
 __version__ = "0.1.0"
 
 # Before anything imports pyarrow, whose own allocator reserves a gigabyte of what a run may have.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 quiet.silence_libraries()
+quick_imports.install()

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from studio.plan import Plan
     from studio.runs import Run
 
+# Collecting the tests imports all libraries: see pytest_collection_finish.
+gc.disable()
+
 # A tiny model bears far more than a real one, and tests have no time for less.
 TINY_TRAINING: dict[str, Any] = {
     "epochs": 6,
@@ -101,6 +104,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

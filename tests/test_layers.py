@@ -94,6 +94,7 @@ MAY_IMPORT = {
     "cgroups": set(),
     "credentials": set(),
     "quiet": set(),
+    "quick_imports": set(),
     "plan": set(),
     "run_format": {"plan"},
     "runs": {"plan", "run_format"},

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from studio.data import targets
 from studio.data.readers.read import Table
@@ -335,6 +336,19 @@ def end_of_turn_id(tokenizer: Any) -> int:
 
     Gemma ends a turn with another token than a text. Where a template writes none, it is the end of a text.
     """
+    written_by = (tokenizer.chat_template, tokenizer.eos_token_id)
+    known_for, end_id = _END_OF_TURN_IDS.get(tokenizer, (None, 0))
+    if known_for != written_by:  # finding it takes as long as encoding a short example
+        end_id = _find_end_of_turn_id(tokenizer)
+        _END_OF_TURN_IDS[tokenizer] = (written_by, end_id)
+    return end_id
+
+
+# For each tokenizer the template and end of text that it was found for, and the id.
+_END_OF_TURN_IDS: WeakKeyDictionary[Any, tuple[tuple[Any, int], int]] = WeakKeyDictionary()
+
+
+def _find_end_of_turn_id(tokenizer: Any) -> int:
     turns = [{"role": "user", "content": PROBE_QUESTION}, {"role": "assistant", "content": PROBE_ANSWER}]
     _, _, ending = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(PROBE_ANSWER)
     ending_ids = tokenizer(ending, add_special_tokens=False)["input_ids"]
