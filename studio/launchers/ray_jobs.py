@@ -8,11 +8,13 @@ import base64
 import math
 import os
 import shlex
+import ssl
 import time
 import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -87,6 +89,12 @@ def find_token() -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Reading them anew for every question takes longer than the question."""
+    return httpx.create_ssl_context()
 
 
 class RayLauncher:
@@ -360,7 +368,9 @@ class RayLauncher:
     def _client(self, timeout: float) -> httpx.Client:
         token = self._token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.machine.ray, headers=headers, timeout=timeout)
+        return httpx.Client(
+            base_url=self.machine.ray, headers=headers, timeout=timeout, verify=_certificates()
+        )
 
     def _ask(
         self, method: str, path: str, timeout: float = ANSWER_SECONDS, may_miss: bool = False, **request: Any
