@@ -17,10 +17,47 @@ from studio.ui.failures import RELOAD, UNREADABLE, log_failure
 from studio.ui.language import request_language
 
 PATCHED_FLAG = "_studio_patched"
-# Gradio's script of progress, and where it decides whether an input of an event follows the event's progress:
-# while a stream is open and, though nothing streams, for good once the event has ended.
-PROGRESS_SCRIPT = "statustracker-*.js"
+# Where Gradio's script of progress decides whether an input of an event follows the event's progress: while a
+# stream is open and, though nothing streams, for good once the event has ended.
 FOLLOWS_INPUT = re.compile(r"(\.includes\(\w\)&&)(\w)(?=\?`input`:)")
+# Where its script of the page looks for a component by walking through all, and a quick way: along the path
+# on which it was found before.
+FINDS_NODE = re.compile(
+    r"function (\w+)\((\w),(\w)\)\{if\(\2\.id===\3\)return \2;if\(\2\.children\)for\(.*?\}return null\}"
+)
+FIND_NODE_JS = r"""function \1(root, id) {
+  const paths = \1.paths ??= new Map();
+  const known = (paths.get(id) || []).reduce((node, step) => node?.children?.[step], root);
+  if (known?.id === id) return known;
+  const walk = (node, path) => {
+    paths.set(node.id, path);
+    if (node.id === id) return node;
+    for (let step = 0; step < (node.children?.length || 0); step += 1) {
+      const found = walk(node.children[step], [...path, step]);
+      if (found) return found;
+    }
+    return null;
+  };
+  return walk(root, []);
+}"""
+# Where it looks for the events of a component among the targets of all, and a quick way: in a table of them.
+FINDS_EVENTS = re.compile(
+    r"find_attached_events\((\w),(\w)\)\{let (\w)=\2\.filter\(.*?\.filter\(Boolean\);"
+    r"return \1\.props\.shared_props\.attached_events=\3,\1\}"
+)
+FIND_EVENTS_JS = """find_attached_events(node, events) {
+  if (this.tabled_events !== events) {
+    this.tabled_events = events;
+    this.event_table = new Map();
+    for (const event of events) {
+      for (const [id, name] of new Map([...event.targets].reverse())) {
+        if (name) this.event_table.set(id, [...(this.event_table.get(id) || []), name]);
+      }
+    }
+  }
+  node.props.shared_props.attached_events = [...(this.event_table.get(node.id) || [])];
+  return node;
+}"""
 
 
 def current_page() -> gr.Blocks:
@@ -93,12 +130,25 @@ def drop_ended_inputs(script: str) -> str:
     return FOLLOWS_INPUT.sub(r"\1\2&&\2!==`closed`", script)
 
 
+def shorten_searches(script: str) -> str:
+    """Gradio's script of the page, changed so that it finds a component and its events without a long search.
+
+    As Gradio 6.31 sends it, each input and output of each event is looked for in the whole page.
+    """
+    return FINDS_EVENTS.sub(FIND_EVENTS_JS, FINDS_NODE.sub(FIND_NODE_JS, script))
+
+
+# Scripts of Gradio that are changed on their way to the browser.
+CHANGED_SCRIPTS = {"statustracker-*.js": drop_ended_inputs, "core-*.js": shorten_searches}
+
+
 def _respond_with_file(folder: Any, path: Any) -> Response:
     response: FileResponse = file_response(folder, path)
-    if not Path(response.path).match(PROGRESS_SCRIPT):
-        return response
-    script = Path(response.path).read_text(encoding="utf-8")
-    return Response(drop_ended_inputs(script), media_type="text/javascript")
+    for pattern, change in CHANGED_SCRIPTS.items():
+        if Path(response.path).match(pattern):
+            script = Path(response.path).read_text(encoding="utf-8")
+            return Response(change(script), media_type="text/javascript")
+    return response
 
 
 def hide_api(page: gr.Blocks) -> None:

@@ -1,12 +1,16 @@
 """What the studio relies on in Gradio without a promise: after an upgrade, these say what changed."""
 
 import asyncio
+import json
+import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
 import gradio.routes
 import pytest
+from playwright._impl._driver import compute_driver_executable
 
 from studio.errors import NotPossible
 from studio.i18n import Message
@@ -115,6 +119,48 @@ def test_what_an_event_has_read_follows_it_no_longer_once_it_has_ended():
     sent = gradio.routes.file_response(str(FRONTEND), progress_script.name)
     assert sent.body.decode().count("!==`closed`?`input`:") == 1
     assert sent.headers["content-type"].startswith("text/javascript")
+
+
+@pytest.fixture
+def page_script():
+    """Gradio's script of the page, as the browser gets it."""
+    (path,) = FRONTEND.glob("core-*.js")
+    return gradio.routes.file_response(str(FRONTEND), path.name).body.decode()
+
+
+def run_in_node(script):
+    """What a script prints as JSON."""
+    node = str(compute_driver_executable()[0])
+    done = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_a_component_is_found_where_it_was_before_and_where_it_has_moved_to(page_script):
+    find = re.search(r"function (\w+)\(root, id\) \{.*?\n\}", page_script, re.DOTALL)
+    moves = """
+        const leaf = (id) => ({ id, children: [] });
+        const root = { id: 0, children: [leaf(1), { id: 2, children: [leaf(3)] }] };
+        const first = [find(root, 3).id, find(root, 3).id, find(root, 9)];
+        root.children.reverse();
+        root.children[0].children = [leaf(4), leaf(3)];
+        const [two, one] = root.children;
+        const moved = [find(root, 3) === two.children[1], find(root, 1) === one, find(root, 2) === two];
+        console.log(JSON.stringify([first, moved]));"""
+    assert run_in_node(f"{find[0]}; const find = {find[1]}; {moves}") == [[3, 3, None], [True, True, True]]
+
+
+def test_a_component_has_the_events_that_are_aimed_at_it(page_script):
+    method = re.search(r"find_attached_events\(node, events\) \{.*?\n\}", page_script, re.DOTALL)
+    lookups = """
+        const events = [
+          { targets: [[1, 'load'], [2, 'click'], [2, 'input']] }, { targets: [] },
+          { targets: [[2, 'change'], [3, null]] },
+        ];
+        const page = new Page();
+        const node = (id) => page.find_attached_events({ id, props: { shared_props: {} } }, events);
+        console.log(JSON.stringify([1, 2, 3, 4].map((id) => node(id).props.shared_props.attached_events)));"""
+    found = run_in_node(f"class Page {{ {method[0]} }}; {lookups}")
+    assert found == [["load"], ["click", "change"], [], []]
 
 
 def test_no_event_is_described_for_other_callers():
