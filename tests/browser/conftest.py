@@ -117,22 +117,21 @@ def address(studio_home):
 
 
 @pytest.fixture(scope="module")
-def train_here(studio_home, make_plan):
-    """`train_here(task)`: the id of a short run that has ended; the worker's function ran in this process."""
+def finished_run(studio_home, train_once, make_short_plan):
+    """`finished_run(task)`: the id of a run that has ended well, copied into the home of these tests."""
     from studio import runs
-    from studio.training import worker
 
-    def train(task):
-        run = runs.create(make_plan("lora", task, epochs=1))
-        worker.run(run.id)
-        return run.id
+    def copy_run(task):
+        folder = train_once(f"lora-{task}", make_short_plan("lora", task))
+        shutil.copytree(folder, runs.folder() / folder.name, dirs_exist_ok=True)
+        return folder.name
 
-    return train
+    return copy_run
 
 
 @pytest.fixture
 def visit(browser, address):
-    """`visit(**context options)` opens the page as a new visitor.
+    """`visit(**context options)` opens the page as a new visitor, who waits for its tabs or for `landmark`.
 
     At the end, no page may have had an error or sent a request to another address.
     """
@@ -163,7 +162,7 @@ def visit(browser, address):
         page.on("console", record_error)
         page.on("framenavigated", drop_recent_errors)
 
-    def open_page(path="", context=None, **options):
+    def open_page(path="", context=None, landmark="", **options):
         from playwright.sync_api import expect
 
         expect.set_options(timeout=30_000)
@@ -183,7 +182,7 @@ def visit(browser, address):
         page.set_default_timeout(30_000)
         watch(page)
         page.goto(address + path, wait_until="domcontentloaded")
-        page.get_by_role("tab").first.wait_for()
+        (page.locator(landmark) if landmark else page.get_by_role("tab")).first.wait_for()
         return page
 
     yield open_page

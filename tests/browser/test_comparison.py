@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from time import monotonic
 
 import pytest
 from journey_steps import open_part, open_settings, open_tab, set_number
@@ -166,11 +167,12 @@ def test_the_page_with_nothing_opened_is_short_and_when_idle_sends_no_requests(v
       control.checkVisibility({ visibilityProperty: true }) && control.getBoundingClientRect().width > 0
       && !control.closest('[aria-hidden=true]')).length"""
     assert page.evaluate(controls) <= 40
-    posted = []
-    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
-    for _ in range(20):  # estimates that are refined in the background come to an end
-        posted.clear()
-        page.wait_for_timeout(4_000)
-        if not posted:
-            return
-    pytest.fail(f"requests of an idle page: {posted}")
+    posted = [(monotonic(), "")]
+    page.on(
+        "request",
+        lambda request: posted.append((monotonic(), request.url)) if request.method == "POST" else None,
+    )
+    end = monotonic() + 80  # estimates that are refined in the background come to an end
+    while monotonic() < posted[-1][0] + 4:
+        assert monotonic() < end, f"requests of an idle page: {posted}"
+        page.wait_for_timeout(200)

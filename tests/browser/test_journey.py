@@ -31,8 +31,8 @@ BAD_FILES = [
 
 
 @pytest.fixture(scope="module")
-def finished_runs(train_here):
-    return [train_here("chat"), train_here("chat")]
+def finished_runs(finished_run):
+    return [finished_run("chat"), finished_run("classify")]
 
 
 def upload(page, name, content):
@@ -217,8 +217,8 @@ def test_a_stopped_run_answers_and_one_that_was_killed_too_goes_on_with_its_curv
 
 
 @pytest.mark.exhaustive
-def test_classes_are_shown_as_shares(visit, train_here):
-    page = visit(f"/?run={train_here('classify')}")
+def test_classes_are_shown_as_shares(visit, finished_run):
+    page = visit(f"/?run={finished_run('classify')}")
     open_tab(page, "Train")
     wait_for_end(page)
     expect(page.locator("#live .run-more")).to_contain_text("texts correct")

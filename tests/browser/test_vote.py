@@ -1,7 +1,6 @@
 """A blind vote in a real browser: by keyboard, on a phone, in both languages, and in the Playground."""
 
 import re
-from urllib.parse import urljoin
 
 import pytest
 from journey_steps import open_tab
@@ -24,10 +23,7 @@ def vote(make_plan):
 
 def open_vote(visit, vote, **options):
     """The page behind the link, for a new visitor."""
-    page = visit(**options)
-    page.goto(urljoin(page.url, f"/vote/{vote.token}"))
-    page.locator(".vote-question").wait_for()
-    return page
+    return visit(f"/vote/{vote.token}", landmark=".vote-question", **options)
 
 
 def vote_by_key(page, key, done):
