@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -138,8 +139,15 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
 
     def restore(self) -> None:
         """Put the parameters of the best validation back into the model."""
-        if self.best_scores:
-            trainable.restore(self.model, self.folder)
+        if best_folder := self.find_best():
+            trainable.restore(self.model, best_folder)
+
+    def find_best(self) -> Path | None:
+        """Where the state of the best validation lies; None where there was no validation."""
+        best_folder = checkpoints.best_folder(self.folder, self.best_step)
+        if not best_folder.is_dir():  # an earlier studio kept one alone, beside the checkpoints
+            best_folder = self.folder
+        return best_folder if self.best_scores else None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure the start and decide at which steps to validate.
@@ -239,6 +247,7 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             "last_merits": self._last_merits,
         }
         checkpoints.complete(self.folder / f"checkpoint-{state.global_step}", monitor_state)
+        checkpoints.remove_old_bests(self.folder, self.best_step)
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - self._save_started_at
 
@@ -320,7 +329,9 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc] # transformers shi
             self._write_seconds = time.monotonic() - started_at
 
     def _save_best(self) -> None:
-        trainable.save(self.model, self.folder)
+        """Save the best state beside those before it: a run that breaks off may go on from before it."""
+        trainable.save(self.model, checkpoints.best_folder(self.folder, self.best_step))
+        checkpoints.remove_old_bests(self.folder, self.best_step)
 
     def _is_better(self, scores: Scores) -> bool:
         """Whether a state beats the best so far: more right answers, or as good a share and a lower loss.

@@ -16,6 +16,8 @@ from studio.storage import read_json, write_json
 # its files. It is written last, so that its presence marks the checkpoint as complete.
 STATE_FILE = "watch.json"
 CHECKSUMS = "sha256"
+# The best states of a stage lie beside its checkpoints, each under the step at which it was measured.
+BEST_PREFIX = "best-"
 PASSED_OVER = Message("The checkpoint {name} cannot be read, so the one before it counts.")
 
 
@@ -42,6 +44,20 @@ def choose(folder: Path) -> Path | None:
         sys.stderr.write(PASSED_OVER.render("en", name=path.name) + "\n")
         shutil.rmtree(path, ignore_errors=True)
     return None
+
+
+def best_folder(folder: Path, step: int) -> Path:
+    """Where the best state of a stage lies that was measured at this step."""
+    return folder / f"{BEST_PREFIX}{step}"
+
+
+def remove_old_bests(folder: Path, step: int) -> None:
+    """Remove a stage's best states but that of this step, and those from which a checkpoint would go on."""
+    states = [read_json(path) for path in folder.glob(f"checkpoint-*/{STATE_FILE}")]
+    kept_steps = {step, *(state.get("best_step") for state in states)}
+    for path in folder.glob(f"{BEST_PREFIX}*"):
+        if read_step(path) not in kept_steps:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def is_readable(folder: Path) -> bool:
@@ -72,6 +88,6 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def read_step(folder: Path) -> int:
-    """The step of a checkpoint, by the name of its folder; -1 where that names none."""
+    """The step of a checkpoint or best state, by the name of its folder; -1 where that names none."""
     number = folder.name.rpartition("-")[2]
     return int(number) if number.isdigit() else -1

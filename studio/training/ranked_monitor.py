@@ -29,6 +29,12 @@ class LeadingMonitor(MonitorCallback):
         path: str | None = ranks.say(super().checkpoint())
         return path
 
+    def restore(self) -> None:
+        """As ever; ranks that hold a part of the model each put theirs back."""
+        if sharding.is_sharded(self.model):
+            ranks.say(self.find_best())
+        super().restore()
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **values: Any) -> None:
         """As ever; the other ranks wait for it."""
         super().on_train_begin(args, state, control, **values)
@@ -82,8 +88,8 @@ class FollowingMonitor(TrainerCallback):  # type: ignore[misc] # transformers sh
 
     def restore(self) -> None:
         """Put this rank's part of the best state back; the first rank alone needs that of a whole model."""
-        if sharding.is_sharded(self.model):
-            trainable.restore(self.model, self.folder)
+        if sharding.is_sharded(self.model) and (best_folder := ranks.say(None)):
+            trainable.restore(self.model, best_folder)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take part in measuring the start."""

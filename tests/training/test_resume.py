@@ -18,7 +18,7 @@ from studio.evaluate import answers, json_fields
 from studio.evaluate.answers import Answer
 from studio.evaluate.score_names import choosing_loss
 from studio.methods.spec import StopRequested
-from studio.models import cpu_precision, device, load
+from studio.models import cpu_precision, device, load, trainable
 from studio.training import callback as run_callback
 from studio.training import checkpoints, launcher, worker
 from studio.training import setup as run_setup
@@ -364,38 +364,45 @@ def test_the_speed_of_the_first_step_after_a_stop_is_that_of_the_step(make_plan,
     assert monitor._step_metrics["tokens_per_second"] <= 100 / step_seconds
 
 
+def start_monitor(run, model, state, losses_by_step):
+    """The monitor of a training of which only the losses are given; it goes on from the last checkpoint."""
+    monitor = run_callback.MonitorCallback(
+        run, "train", model, lambda: {"loss": losses_by_step[state.global_step]}
+    )
+    monitor._tunes_threads = False
+    monitor.checkpoint()
+    monitor.on_train_begin(None, state, TrainerControl())
+    return monitor
+
+
+def stops_after(monitor, state, step):
+    control, state.global_step = TrainerControl(), step
+    monitor.on_step_begin(None, state, control)
+    monitor.on_step_end(None, state, control)
+    return control.should_training_stop
+
+
+def save_checkpoint(monitor, state):
+    (monitor.folder / f"checkpoint-{state.global_step}").mkdir(parents=True)
+    monitor.on_save(None, state, TrainerControl())
+
+
 @pytest.mark.parametrize("loss_at_the_stop", [2.5, 1.0], ids=["worse", "better"])
 def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(loss_at_the_stop, make_plan):
     losses_by_step = {0: 2.2, 4: 2.0, 6: loss_at_the_stop, 8: 1.9, 12: 1.95}
     run = runs.create(make_plan(eval_count=4, early_stopping_patience=1))
     state, model = TrainerState(max_steps=16), torch.nn.Linear(1, 1)
 
-    def start_monitor():
-        monitor = run_callback.MonitorCallback(
-            run, "train", model, lambda: {"loss": losses_by_step[state.global_step]}
-        )
-        monitor._tunes_threads = False
-        monitor.checkpoint()
-        monitor.on_train_begin(None, state, TrainerControl())
-        return monitor
-
-    def stops_after(monitor, step):
-        control, state.global_step = TrainerControl(), step
-        monitor.on_step_begin(None, state, control)
-        monitor.on_step_end(None, state, control)
-        return control.should_training_stop
-
-    monitor = start_monitor()
-    assert not stops_after(monitor, 4)
+    monitor = start_monitor(run, model, state, losses_by_step)
+    assert not stops_after(monitor, state, 4)
     launcher.stop(run)
-    assert stops_after(monitor, 6)
+    assert stops_after(monitor, state, 6)
     assert (monitor.stopped, monitor.stopped_early) == (True, False)
-    (monitor.folder / "checkpoint-6").mkdir(parents=True)
-    monitor.on_save(None, state, TrainerControl())
+    save_checkpoint(monitor, state)
     run.stop_file.unlink()
-    monitor = start_monitor()
-    assert not stops_after(monitor, 8), "better than at the check before, as without a stop"
-    assert stops_after(monitor, 12)
+    monitor = start_monitor(run, model, state, losses_by_step)
+    assert not stops_after(monitor, state, 8), "better than at the check before, as without a stop"
+    assert stops_after(monitor, state, 12)
     assert monitor.stopped_early
     assert monitor.best_scores["loss"] == min(losses_by_step.values())
 
@@ -418,3 +425,41 @@ def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(
         worker.run(run.id)
     tuned = methods.get(method).load(load.base_model(bases("chat"), "chat"), run.model)
     assert load.fingerprint(tuned) == runs.report(run)["tuned"]["checksum"]
+
+
+def test_a_run_that_goes_on_takes_no_better_state_of_the_attempt_that_broke_off(make_plan):
+    losses_by_step = {0: 2.2, 2: 2.0, 4: 2.1, 6: 1.0}
+    run, model = runs.create(make_plan(eval_count=4)), torch.nn.Linear(1, 1)
+    state = TrainerState(max_steps=8)
+    monitor = start_monitor(run, model, state, losses_by_step)
+    for step in (2, 4, 6):
+        torch.nn.init.constant_(model.weight, step)
+        stops_after(monitor, state, step)
+        if step == 4:
+            save_checkpoint(monitor, state)
+    state.global_step = 4  # the process was killed, and goes on
+    monitor = start_monitor(run, model, state, losses_by_step)
+    monitor.restore()
+    assert (monitor.best_step, model.weight.item()) == (2, 2.0)
+
+
+def test_of_best_states_those_stay_that_a_checkpoint_would_go_on_from(make_plan):
+    losses_by_step = {0: 2.2, 2: 2.0, 4: 1.9, 6: 1.8, 8: 1.7}
+    run, state = runs.create(make_plan(eval_count=4)), TrainerState(max_steps=8)
+    monitor = start_monitor(run, torch.nn.Linear(1, 1), state, losses_by_step)
+    for step in (2, 4, 6, 8):
+        stops_after(monitor, state, step)
+        if step == 4:
+            save_checkpoint(monitor, state)
+    assert sorted(path.name for path in monitor.folder.glob("best-*")) == ["best-4", "best-8"]
+
+
+def test_the_best_state_of_an_earlier_studio_comes_back(make_plan):
+    run, model = runs.create(make_plan()), torch.nn.Linear(1, 1)
+    monitor = run_callback.MonitorCallback(run, "train", model, None)
+    monitor.best_scores = {"loss": 1.0}
+    torch.nn.init.constant_(model.weight, 3.0)
+    trainable.save(model, monitor.folder)
+    torch.nn.init.constant_(model.weight, 4.0)
+    monitor.restore()
+    assert model.weight.item() == 3.0

@@ -156,8 +156,9 @@ def _cost(contender: Contender, run: Run | None) -> float | None:
 
 
 def _size_mb(run: Run) -> float:
-    """What was learned, on disk: the saved result, else the best state so far."""
-    saved = [*run.model.rglob("*.safetensors")] or [*run.folder.glob("checkpoints/*/*.safetensors")]
+    """What was learned, on disk: the saved result, else the best state of each stage so far."""
+    best_states = {path.parents[1]: path for path in run.folder.glob("checkpoints/*/best-*/*.safetensors")}
+    saved = [*run.model.rglob("*.safetensors")] or [*best_states.values()]
     return sum(path.stat().st_size for path in saved) / 1e6
 
 
