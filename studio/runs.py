@@ -213,6 +213,14 @@ def _iter_runs() -> Iterator[Run]:
             yield run
 
 
+def runs_elsewhere() -> Iterator[Run]:
+    """The runs that were started at another machine, found by one file each: page start looks at them all."""
+    for path in folder().iterdir():
+        is_elsewhere = RUN_ID.fullmatch(path.name) and (path / REMOTE_FILE).exists()
+        if is_elsewhere and (run := _open(path)):
+            yield run
+
+
 def delete(run: Run) -> None:
     """Remove a run and everything in it."""
     shutil.rmtree(run.folder)

@@ -75,7 +75,8 @@ def discard(run: Run) -> Message | None:
 
 def discard_again() -> None:
     """Remove what runs that are deleted or done have left at machines that did not answer then."""
-    done = [run for run in runs.all_runs() if runs.stored_status(run).state == "done"]
+    left = [run for run in runs.runs_elsewhere() if record.read(run).has_left]
+    done = [run for run in left if runs.stored_status(run).state == "done"]
     for run in (*run_index.deleted_runs(), *done):
         with suppress(StillThere, BadPlan):  # tried again when the page starts the next time
             discard(run)
@@ -83,7 +84,7 @@ def discard_again() -> None:
 
 def follow_again() -> None:
     """Follow the runs elsewhere that nobody follows; they may go on there, or have a result there."""
-    for run in runs.all_runs():
+    for run in list(runs.runs_elsewhere()):
         if runs.may_go_on_elsewhere(run) and runs.is_resumable(run):
             with suppress(StudioError):  # it stays as it is: Resume says what is wrong
                 launcher.resume(run)

@@ -97,6 +97,15 @@ def read_queue():
     return f"{len(current.active)} active and {len(current.waiting)} waiting runs"
 
 
+def start_page():
+    """What the page does before it is served: look for runs that another machine has."""
+    from studio import launchers
+
+    launchers.follow_again()
+    launchers.discard_again()
+    return "nothing elsewhere"
+
+
 def list_corrections():
     """What the estimator has learned from the runs that have ended."""
     from studio.estimate import history
@@ -149,6 +158,8 @@ def main():
             show(label, read_queue)
         for label in ("last run", "last run"):
             show(label, find_last)
+        for label in ("page start, first", "page start", "page start"):
+            show(label, start_page)
         show("learned from runs", list_corrections)
         for number in range(options.datasets):
             make_dataset(Path(home), number)

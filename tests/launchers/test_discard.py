@@ -184,6 +184,16 @@ def test_a_run_that_came_back_and_one_of_this_machine_ask_nobody(quick_box, make
     assert quick_box.calls == calls
 
 
+def test_page_start_reads_nothing_of_runs_that_trained_here(make_plan, monkeypatch):
+    """With a thousand of them that was a quarter of a second."""
+    runs.set_status(runs.create(make_plan("lora", "chat")), "done")
+    read = []
+    monkeypatch.setattr(runs, "read_json", lambda path: read.append(path) or {})
+    launchers.follow_again()
+    launchers.discard_again()
+    assert read == []
+
+
 def test_one_that_trains_is_not_given_up(quick_box, make_run):
     quick_box.behave("waits")
     run = leave(make_run("box"))
