@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -20,8 +21,9 @@ def install(*packages: str) -> None:
     subprocess.run([*program, *packages], check=True)  # noqa: S603 - our own requirements
 
 
-def main(repo: str, run_id: str, first_seq: str, hub_requirement: str) -> None:
+def main(repo: str, run_id: str, first_seq: str, hub_requirement: str, max_minutes: str) -> None:
     """Prepare the job's disk and become its worker."""
+    ends_at = time.time() + 60 * int(max_minutes)
     values = {"state": "preparing", "stage": "install"}
     event = {"seq": int(first_seq), "event": "status", "values": values}
     sys.stdout.write(json.dumps(event) + "\n")
@@ -39,7 +41,8 @@ def main(repo: str, run_id: str, first_seq: str, hub_requirement: str) -> None:
     if (job / "bundle" / "machines.yaml").is_file():
         shutil.move(job / "bundle" / "machines.yaml", home / "machines.yaml")
     environment = {**os.environ, "STUDIO_HOME": str(home), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-m", "studio.launchers.job_worker", repo, run_id, str(int(first_seq) + 1)]
+    arguments = [repo, run_id, str(int(first_seq) + 1), max_minutes, str(ends_at)]
+    command = [sys.executable, "-m", "studio.launchers.job_worker", *arguments]
     os.execve(sys.executable, command, environment)  # noqa: S606 - no shell is wanted
 
 

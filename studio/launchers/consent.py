@@ -27,7 +27,8 @@ COST = Message(
 )
 PRICE_ONLY = Message("An hour costs {per_hour:.2f} {currency} ({source}, {date}).")
 CAP = Message(
-    "It is ended after {minutes:.0f} min at the latest, and costs no more than {most:.2f} {currency}."
+    "It is ended after {minutes:.0f} min at the latest, and costs no more than {most:.2f} {currency}. The "
+    "training ends itself {before:.0f} min before that, with its best state."
 )
 JOB_DATA = Message(
     "Your rows, the plan and the studio go to a private repository of “{account}” at Hugging Face. The job "
@@ -91,7 +92,13 @@ def current_machine(machine: Machine) -> Machine:
     return hub_jobs.current_price(machine) if machine.job else machine
 
 
-def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool = False) -> Consent:
+def describe(
+    plan: Plan,
+    machine: Machine,
+    estimate: Estimate | None,
+    keep: bool = False,
+    used_minutes: float = 0.0,
+) -> Consent:
     """What a run elsewhere comes to.
 
     Args:
@@ -99,6 +106,7 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
         machine: Where it would train, at today's price.
         estimate: What it would take there; None where that is not known.
         keep: Whether what lies there stays once the result is here.
+        used_minutes: How long the run has trained so far, which counts where its plan has a cap.
 
     Raises:
         StudioError: The machine cannot be reached, refuses this person, or cannot train the plan.
@@ -109,7 +117,8 @@ def describe(plan: Plan, machine: Machine, estimate: Estimate | None, keep: bool
     lines = [_describe_duration(plan, machine, minutes)]
     max_minutes, owner = 0.0, ""
     if machine.job:
-        max_minutes = hub_jobs.choose_max_minutes(plan, minutes.high if minutes else None, machine)
+        longest_minutes = minutes.high if minutes else None
+        max_minutes = hub_jobs.choose_max_minutes(plan, longest_minutes, machine, used_minutes)
         owner = _find_account(machine)
         lines += _describe_job(machine, estimate, max_minutes)
         lines.append(JOB_DATA.format(account=owner))
@@ -161,7 +170,9 @@ def _describe_job(machine: Machine, estimate: Estimate | None, max_minutes: floa
             low, high = (round_up_cost(machine, setup_minutes + minutes) for minutes in ends)
             message = COST.format(low=low, high=high, **price)
         most = round_up_cost(machine, max_minutes)
-        lines += [message, CAP.format(minutes=max_minutes, most=most, currency=machine.currency)]
+        before = hub_jobs.upload_minutes(max_minutes)
+        cap = CAP.format(minutes=max_minutes, most=most, currency=machine.currency, before=before)
+        lines += [message, cap]
     return lines
 
 

@@ -18,7 +18,8 @@ from huggingface_hub.errors import (
 )
 
 from studio import credentials
-from studio.errors import StudioError
+from studio.errors import NotPossible, StudioError
+from studio.estimate.estimate_one import minutes_before_start
 from studio.estimate.machines.catalogue import Machine, Source
 from studio.hub import account, push
 from studio.hub.account import Account
@@ -35,9 +36,14 @@ IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 BOOTSTRAP = Path(__file__).parent / "bootstrap.py"
 BUNDLE_FOLDER, RESULT_FOLDER, STOP_FILE = "bundle", "result", "stop"
 RUN_LABEL, SEQ_LABEL = "studio-run", "studio-seq"
-# The most minutes of a job before its training and after it: the studio is installed, the model fetched, the
+# The minutes that a job gets beyond those of its training: the studio is installed, the model fetched, the
 # result uploaded. How many are expected says estimate_one.minutes_before_start.
 MAX_SETUP_MINUTES = 20.0
+# So long before the hub ends the job the training ends itself, and its result is uploaded; no more than this
+# share of a short job.
+MAX_UPLOAD_MINUTES, UPLOAD_SHARE = 16.0, 0.25
+# A cap on money has to pay so many times what comes before the training, or too little is left of it.
+MIN_STARTS = 2
 # A run without a cap of its own gets this many times its longest estimate, and no less than this.
 CAP_FACTOR, MIN_CAP_MINUTES, UNKNOWN_CAP_MINUTES = 2.0, 10.0, 60.0
 LAST_STAGES = (JobStage.COMPLETED, JobStage.CANCELED, JobStage.ERROR, JobStage.DELETED)
@@ -49,6 +55,11 @@ CANCELED = Message("The job was cancelled at Hugging Face.")
 ENDED_BADLY = Message("Hugging Face ended the job: {why}")
 OTHER_ACCOUNT = Message("The run is one of “{owner}”, and this machine has a token of “{account}”.")
 USE_THAT_ACCOUNT = Message("Use a token of “{owner}” (`hf auth login`), and try again.")
+CAP_TOO_SMALL = Message(
+    "A money cap of {limit:g} {currency} leaves {minutes:.0f} min at “{machine}”, and starting it and "
+    "installing the studio take about {setup:.0f} of them."
+)
+RAISE_CAP = Message("Allow {least:.2f} {currency} more, or choose a machine that costs less.")
 
 
 class JobsLauncher:
@@ -75,6 +86,7 @@ class JobsLauncher:
     def submit(self, run: Run, first_seq: int, on_progress: StageProgress) -> Job:
         """Upload run and studio to a private repository and start a job, unless one is there."""
         agreed = record.read(run)
+        max_minutes = math.ceil(agreed.max_minutes)
         with _hub_errors():
             person = self._require(agreed.account)
             repo = _repo_name(person, run)
@@ -82,16 +94,16 @@ class JobsLauncher:
             if running := self._find_job(person, run, first_seq):
                 return job | {"id": running}
             on_progress("send", 0, 0)
-            self._upload(run, repo, person, agreed.max_minutes)
+            self._upload(run, repo, person)
             on_progress("machine", 0, 0)
             program = BOOTSTRAP.read_text(encoding="utf-8")
             info = person.api.run_job(
                 image=IMAGE,
-                command=["python", "-c", program, *self._arguments(repo, run, first_seq)],
+                command=["python", "-c", program, *self._arguments(repo, run, first_seq), str(max_minutes)],
                 env=_hub_environment(person),
                 secrets={"HF_TOKEN": str(person.api.token)},
                 flavor=self.machine.job,
-                timeout=f"{math.ceil(agreed.max_minutes)}m",
+                timeout=f"{max_minutes}m",
                 labels={RUN_LABEL: run.id, SEQ_LABEL: str(first_seq)},
                 namespace=person.name,
             )
@@ -108,10 +120,10 @@ class JobsLauncher:
         found += [info for info in jobs if (info.labels or {}).get(SEQ_LABEL) == str(first_seq)]
         return found[0].id if found else ""
 
-    def _upload(self, run: Run, repo: str, person: Account, max_minutes: float) -> None:
+    def _upload(self, run: Run, repo: str, person: Account) -> None:
         folder = bundle.remote_folder() / run.id
         bundle.remove(folder)
-        bundle.write_run(run, folder / BUNDLE_FOLDER / "run", with_cap(run.plan, max_minutes))
+        bundle.write_run(run, folder / BUNDLE_FOLDER / "run", run.plan)
         shutil.copytree(bundle.write_code(), folder / BUNDLE_FOLDER / "studio")
         bundle.write_price(run, self.machine, folder / BUNDLE_FOLDER)
         prepared = Upload(folder, CONTENT.format(name=run.plan.name), repo, "dataset")
@@ -228,32 +240,71 @@ def _hub_environment(person: Account) -> dict[str, str]:
     return {"HF_ENDPOINT": str(person.api.endpoint), "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
-def with_cap(plan: Plan, max_minutes: float) -> Plan:
-    """The plan with a cap that ends the training, with its result, before the hub ends the job."""
-    cap_minutes = max(1.0, max_minutes - MAX_SETUP_MINUTES)
+def upload_minutes(max_minutes: float) -> float:
+    """How long before the hub ends a job of so many minutes the training ends itself."""
+    return min(MAX_UPLOAD_MINUTES, UPLOAD_SHARE * max_minutes)
+
+
+def with_cap(plan: Plan, max_minutes: float, used_minutes: float) -> Plan:
+    """The plan with a cap that ends the training, with its result, before the hub ends the job.
+
+    Args:
+        plan: The plan, whose own cap counts where it is smaller.
+        max_minutes: After how many minutes the hub ends the job, counted from its start.
+        used_minutes: How many of them are gone, less those that earlier jobs of the run have trained for: its
+            caps count on from there.
+    """
+    cap_minutes = max(1.0, max_minutes - upload_minutes(max_minutes) - used_minutes)
     training = plan.training
     if training.max_minutes is not None:
         cap_minutes = min(cap_minutes, training.max_minutes)
     return plan.model_copy(update={"training": training.model_copy(update={"max_minutes": cap_minutes})})
 
 
-def choose_max_minutes(plan: Plan, longest_minutes: float | None, machine: Machine) -> float:
-    """After how many minutes the hub ends the job.
+def choose_max_minutes(
+    plan: Plan, longest_minutes: float | None, machine: Machine, used_minutes: float = 0.0
+) -> float:
+    """After how many minutes the hub ends the job: it costs no more than the plan's `max_money`.
 
     Args:
-        plan: The plan, whose own cap counts if it has one.
+        plan: The plan, whose own caps count if it has any.
         longest_minutes: The high end of the estimate; None without one.
         machine: The machine, at the price that counts.
+        used_minutes: How long the run has trained so far: its caps count on from there.
+
+    Raises:
+        NotPossible: The money pays for little more than starting the machine.
     """
     training = plan.training
-    cap_minutes = training.max_minutes
-    if cap_minutes is None and longest_minutes is None:
+    if training.max_minutes is not None:
+        cap_minutes = max(0.0, training.max_minutes - used_minutes)
+    elif longest_minutes is None:
         cap_minutes = UNKNOWN_CAP_MINUTES
-    elif cap_minutes is None:
-        cap_minutes = max(MIN_CAP_MINUTES, CAP_FACTOR * (longest_minutes or 0))
+    else:
+        cap_minutes = max(MIN_CAP_MINUTES, CAP_FACTOR * longest_minutes)
+    max_minutes = math.ceil(cap_minutes + MAX_SETUP_MINUTES)
     if training.max_money is not None and machine.price_per_hour:
-        cap_minutes = min(cap_minutes, 60 * training.max_money / machine.price_per_hour)
-    return float(math.ceil(cap_minutes + MAX_SETUP_MINUTES))
+        max_minutes = min(max_minutes, _paid_minutes(training.max_money, machine, used_minutes))
+    return float(max_minutes)
+
+
+def _paid_minutes(max_money: float, machine: Machine, used_minutes: float) -> int:
+    """How many minutes a cap on money pays, less those of earlier jobs of the run.
+
+    Raises:
+        NotPossible: Too few are left to train.
+    """
+    setup_minutes = minutes_before_start(machine)
+    gone_minutes = used_minutes + setup_minutes if used_minutes else 0.0
+    per_minute = (machine.price_per_hour or 0.0) / 60
+    minutes = round(max_money / per_minute - gone_minutes, 6)
+    missing_minutes = MIN_STARTS * setup_minutes - minutes
+    if missing_minutes > 0:
+        values = {"limit": max_money, "minutes": max(0.0, minutes), "setup": setup_minutes}
+        least = math.ceil(100 * missing_minutes * per_minute) / 100
+        names = {"machine": machine.name, "currency": machine.currency}
+        raise NotPossible(CAP_TOO_SMALL, RAISE_CAP, least=least, **values, **names)
+    return math.floor(minutes)
 
 
 def current_price(machine: Machine) -> Machine:

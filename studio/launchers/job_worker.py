@@ -1,7 +1,7 @@
 """The worker of a job at Hugging Face: its disk is lost, so what it makes goes to a private repository.
 
-`python -m studio.launchers.job_worker REPO RUN FIRST_SEQ` runs the ordinary worker, uploads each new
-checkpoint and the result, and looks in the repository for the wish to stop.
+`python -m studio.launchers.job_worker REPO RUN FIRST_SEQ MAX_MINUTES ENDS_AT` runs the ordinary worker,
+uploads each new checkpoint and the result, and looks in the repository for the wish to stop.
 """
 
 import os
@@ -13,14 +13,17 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
+from studio import plan as plans
 from studio import processes, runs
-from studio.launchers.hub_jobs import RESULT_FOLDER, is_stop_wished
+from studio.launchers.hub_jobs import RESULT_FOLDER, is_stop_wished, with_cap
 from studio.runs import Run
+from studio.storage import write_text
+from studio.training import caps
 
 STOP_POLL_SECONDS = float(os.environ.get("STUDIO_JOB_POLL_SECONDS", "10"))
 CHECKPOINT_POLL_SECONDS = 60.0
 # How long an upload is tried that the hub does not take: a checkpoint's while the training goes on beside it,
-# and the result's, for which most of the minutes after the training are kept (hub_jobs.MAX_SETUP_MINUTES).
+# and the result's, for which the last minutes of the job are kept (hub_jobs.upload_minutes).
 CHECKPOINT_UPLOAD_SECONDS = 15.0
 RESULT_UPLOAD_SECONDS = float(os.environ.get("STUDIO_JOB_UPLOAD_SECONDS", "900"))
 MAX_WAIT_SECONDS = 30.0
@@ -28,9 +31,10 @@ NOT_RESULT = ["base/**", "process.json", ".ballast", "stop"]
 COMMIT_TITLE = "Result of the training studio"
 
 
-def main(repo: str, run_id: str, first_seq: str) -> int:
+def main(repo: str, run_id: str, first_seq: str, max_minutes: str, ends_at: str) -> int:
     """Train, and upload what comes of it; returns the worker's exit code."""
     run, api = runs.get(run_id), HfApi()
+    write_cap(run, int(max_minutes), float(ends_at))
     environment = processes.child_environment(processes.WORKER)
     command = [sys.executable, "-m", "studio.training.worker", run_id, "--events-from", first_seq]
     with (
@@ -41,6 +45,19 @@ def main(repo: str, run_id: str, first_seq: str) -> int:
         _watch(worker, run, api, repo)
     _upload(api, repo, run.folder, NOT_RESULT, RESULT_UPLOAD_SECONDS)
     return worker.returncode
+
+
+def write_cap(run: Run, max_minutes: int, ends_at: float) -> None:
+    """Let the training end in time for its result: what came before it in this job is measured, not assumed.
+
+    Args:
+        run: The run, whose plan here gets the cap.
+        max_minutes: After how many minutes the hub ends the job.
+        ends_at: When that is (seconds since 1970).
+    """
+    gone_minutes = max_minutes - (ends_at - time.time()) / 60
+    plan = with_cap(run.plan, max_minutes, gone_minutes - caps.used_minutes(run))
+    write_text(run.folder / "plan.yaml", plans.dump(plan))
 
 
 def _watch(worker: "subprocess.Popen[bytes]", run: Run, api: HfApi, repo: str) -> None:

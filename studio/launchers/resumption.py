@@ -9,6 +9,7 @@ from studio.i18n import Message
 from studio.launchers import consent
 from studio.launchers.consent import Consent
 from studio.runs import Run
+from studio.training import caps
 
 GOES_ON = Message(
     "It is sent there again and goes on from what it has kept. The figures are those of a whole training; "
@@ -40,6 +41,6 @@ def describe(run: Run, machine: Machine, keep: bool = False) -> Consent:
         StudioError: The machine cannot be reached, refuses this person, or cannot train the plan.
     """
     estimate = all_methods.estimate_before_start(run.plan, machine)
-    agreement = consent.describe(run.plan, machine, estimate, keep)
+    agreement = consent.describe(run.plan, machine, estimate, keep, caps.used_minutes(run))
     start = GOES_ON if runs.has_saved_state(run) else BEGINS_ANEW
     return replace(agreement, lines=(start, *agreement.lines))

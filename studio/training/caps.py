@@ -104,6 +104,11 @@ def create_budget(run: Run) -> Budget | None:
     )
 
 
+def used_minutes(run: Run) -> float:
+    """How long a run has trained so far, by its own clock: its caps count on from there."""
+    return _read_seconds(read_json(run.folder / USE_FILE).get("seconds")) / 60
+
+
 def _read_seconds(value: object) -> float:
     """Seconds from a file; 0 where the file holds none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

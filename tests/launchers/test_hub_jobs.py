@@ -14,9 +14,10 @@ from refusals import assert_message
 from stand_in import OTHERS_TOKEN, TOKEN, Repo
 
 from studio import launchers, runs
+from studio.errors import NotPossible
 from studio.estimate import all_methods, estimate_one, history
 from studio.hub import push, refusals
-from studio.launchers import bundle, consent, follower, hub_jobs, job_worker, record
+from studio.launchers import bundle, consent, follower, hub_jobs, job_worker, record, resumption
 from studio.launchers.follower import GONE
 from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, LauncherRefused
@@ -212,7 +213,7 @@ def test_a_result_is_uploaded_for_most_of_the_minutes_after_the_training(monkeyp
     api = BusyApi()
     job_worker._upload(api, "ada/x", tmp_path, [], job_worker.RESULT_UPLOAD_SECONDS)
     assert api.n_tries == 9
-    assert sum(waited) < job_worker.RESULT_UPLOAD_SECONDS < 60 * hub_jobs.MAX_SETUP_MINUTES
+    assert sum(waited) < job_worker.RESULT_UPLOAD_SECONDS < 60 * hub_jobs.MAX_UPLOAD_MINUTES
     with pytest.raises(OSError):
         job_worker._upload(BusyApi(), "ada/x", tmp_path, [], 0.0)
 
@@ -322,17 +323,55 @@ def test_the_price_is_the_hub_s_of_today_or_the_catalogue_s_with_its_date(ada):
         (None, None, 3.0, 30),
         (None, None, 100.2, 221),
         (12.0, None, 100.0, 32),
-        (None, 0.2, 100.0, 50),  # half an hour, at 0.40 an hour
-        (12.0, 0.2, 100.0, 32),
+        (None, 0.2, 100.0, 30),  # half an hour, at 0.40 an hour
+        (12.0, 0.2, 100.0, 30),
+        (5.0, 0.2, 100.0, 25),
     ],
 )
-def test_every_job_ends_and_the_training_before_it(make_plan, cap, money, longest, expected):
-    plan = make_plan("lora", "chat", max_minutes=cap, max_money=money)
-    max_minutes = hub_jobs.choose_max_minutes(plan, longest, launchers.find_machine("hf-t4-small"))
+def test_every_job_ends_and_costs_no_more_than_its_cap(make_plan, cap, money, longest, expected):
+    plan, machine = make_plan("lora", "chat", max_minutes=cap, max_money=money), find_t4()
+    max_minutes = hub_jobs.choose_max_minutes(plan, longest, machine)
     assert max_minutes == expected
-    capped = hub_jobs.with_cap(plan, max_minutes).training.max_minutes
-    assert capped <= max_minutes - hub_jobs.MAX_SETUP_MINUTES
-    assert cap is None or capped == cap
+    assert money is None or consent.round_up_cost(machine, max_minutes) <= money
+
+
+def find_t4():
+    return launchers.find_machine("hf-t4-small")
+
+
+@pytest.mark.parametrize(
+    ("max_minutes", "gone", "used", "left"),
+    [(30, 4, 0, 18.5), (30, 4, 10, 28.5), (120, 4, 0, 100), (30, 25, 0, 1)],
+)
+def test_the_training_ends_in_time_for_its_upload_whatever_came_before_it(
+    make_run, max_minutes, gone, used, left
+):
+    run = make_run()
+    (run.folder / "use.json").write_text(json.dumps({"seconds": 60 * used}), encoding="utf-8")
+    job_worker.write_cap(run, max_minutes, ends_at=time.time() + 60 * (max_minutes - gone))
+    assert runs.get(run.id).plan.training.max_minutes == pytest.approx(left, abs=0.1)
+
+
+def test_a_cap_of_the_plan_that_is_smaller_stays(make_plan):
+    plan = make_plan("lora", "chat", max_minutes=2.0)
+    assert hub_jobs.with_cap(plan, 30, 4.0).training.max_minutes == 2.0
+
+
+def test_a_run_that_goes_on_has_what_its_caps_leave(ada, make_plan):
+    run = runs.create(make_plan("lora", "chat", max_money=0.2).model_copy(update={"where": "hf-t4-small"}))
+    (run.folder / "use.json").write_text('{"seconds": 600}', encoding="utf-8")
+    assert resumption.describe(run, find_t4()).max_minutes == 30 - 10 - 3, "and it is started once more"
+
+
+def test_a_cap_on_money_that_pays_for_little_more_than_the_start_is_refused(ada, make_plan):
+    machine = find_t4()
+    plan = make_plan("lora", "chat", max_money=0.03)
+    with pytest.raises(NotPossible) as caught:
+        consent.describe(plan, machine, None)
+    assert_message(caught.value, hub_jobs.CAP_TOO_SMALL, minutes=4.5, setup=3.0)
+    enough = 0.03 + caught.value.hint.values["least"]
+    plan = make_plan("lora", "chat", max_money=enough)
+    assert consent.describe(plan, machine, None).max_minutes == 6
 
 
 def test_a_cap_on_money_counts_by_the_price_that_was_agreed_to(ada, make_run, behave):
@@ -351,6 +390,7 @@ def test_the_consent_says_what_it_costs_at_most(ada, make_run):
     (cap,) = [line for line in agreement.lines if line.text == consent.CAP.text]
     assert agreement.max_minutes == 80
     assert cap.values["most"] == 0.54  # 80 minutes at 0.40 an hour, rounded up to the cent
+    assert cap.values["before"] == 16
     lines = [line.text for line in agreement.lines]
     assert {consent.JOB_DATA.text, consent.PRICE_ONLY.text, consent.DELETED.text} <= set(lines)
 
