@@ -46,6 +46,10 @@ CALLED_OFF = Message(
     "It was stopped before it began. What was sent to “{machine}” could not be deleted: {why} It is tried "
     "again when the run is deleted."
 )
+INSTALL_ENDED = Message(
+    "It was stopped while the studio was installed at “{machine}”. That is ended there too; the next run "
+    "there begins it again."
+)
 NOT_AGREED = Message("Nobody has agreed to train “{name}” at “{machine}”: its data would leave this machine.")
 AGREE = Message("Start or resume it on the Train tab or with `studio train`, which ask first.")
 NOT_STARTED = Message("Its start at “{machine}” was interrupted, and no job of it is there.")
@@ -265,13 +269,15 @@ class _Follower:
 
     def call_off(self) -> None:
         """End a run that was stopped before its worker started: what was sent there is deleted."""
+        was_installing = runs.stored_status(self.run).stage == "install"
         if self.record.has_left:
             try:
                 self.launcher.discard(self.run, self.record.job, self.record.keep)
             except StudioError as error:
                 self.left = CALLED_OFF.format(machine=self.record.machine, why=error.message)
         self.forget_job(sent=self.left is not None)
-        runs.set_status(self.run, "stopped", "before", message=self.left)
+        installed = INSTALL_ENDED.format(machine=self.record.machine) if was_installing else None
+        runs.set_status(self.run, "stopped", "before", message=self.left or installed)
 
     def forget_job(self, **changes: object) -> None:
         """Let a resume submit the run again, once that is agreed to, as another attempt than this one."""

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ SSH_OPTIONS = (
     *("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
 )
 COMMAND_SECONDS, TRANSFER_SECONDS, INSTALL_SECONDS = 60.0, 6 * 3600.0, 3600.0
+# How often an installation looks for the wish to stop.
+POLL_SECONDS = 1.0
 # ssh itself ends with this code where it could not connect.
 NOT_CONNECTED = 255
 # What a virtual environment with torch takes, and a run beside it.
@@ -92,9 +95,11 @@ true
 # What was sent takes its name once all of it is there.
 NAME_CODE = "test -d {code} || mv {part} {code}; rm -rf {part}"
 # Several runs may arrive at once, and one whose connection broke may still install: the shell holds the lock,
-# its Python takes it for it, as not every system has flock(1).
+# its Python takes it for it, as not every system has flock(1). Its number lies in the run's folder meanwhile.
 INSTALL = """
 set -e
+echo $$ >{folder}/install.$$
+trap 'rm -f {folder}/install.$$' EXIT
 exec 9>{root}/install.lock
 {python} -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 test ! -f {root}/venv/{code}.installed || exit 0
@@ -132,9 +137,19 @@ while {alive}; do echo; sleep 2; done
 sleep 1
 """
 CANCEL = "touch {folder}/stop"
-# Nothing is removed under a worker that cannot be found.
+# Nothing is removed under a worker that cannot be found. An installation is ended with all that it started:
+# what is halted starts nothing more while that is looked for.
 END = """
 ps -ww -p $$ -o args= >/dev/null || exit
+end_all() {{
+  kill -STOP "$1" || return
+  for child in $(ps -e -o pid= -o ppid= | awk -v own="$1" '$2 == own {{print $1}}'); do end_all "$child"; done
+  kill -9 "$1"
+}}
+for installer in $(find {folder} -name 'install.*' -exec cat {{}} + 2>/dev/null); do
+  ps -ww -p "$installer" -o args= | grep -q install.lock && end_all "$installer"
+done
+find {folder} -name 'install.*' -exec rm {{}} + 2>/dev/null
 {workers}; do kill -9 "$pid"; done
 {remove}
 """
@@ -226,7 +241,7 @@ class SshLauncher:
             self._send(code, part, box)
             self._run(NAME_CODE.format(code=f"{ROOT}/{code.name}", part=part))
         if not box.has_libraries:
-            box = self._install(box, code.name, on_progress)
+            box = self._install(run, box, code.name, on_progress)
         on_progress("send", 0, 0)
         folder = bundle.remote_folder() / run.id
         bundle.write_run(run, folder, run.plan)
@@ -249,18 +264,45 @@ class SshLauncher:
             raise self._refused(COMMAND_FAILED, LOOK_THERE, why=str(answer)[:200])
         return {"pid": int(answer["pid"]), "run": run.id, "has_rsync": box.has_rsync}
 
-    def _install(self, box: Box, code: str, on_progress: StageProgress) -> Box:
-        """Make a virtual environment there with what the studio needs; the person has agreed to it."""
-        on_progress("install", 0, 0)
-        script = INSTALL.format(root=ROOT, code=code, python=box.python)
+    def _install(self, run: Run, box: Box, code: str, on_progress: StageProgress) -> Box:
+        """Make a virtual environment there with what the studio needs; the person has agreed to it.
+
+        Where `on_progress` raises that the run is to stop, it is ended there.
+        """
+        folder = self._folder({"run": run.id})
+        script = INSTALL.format(root=ROOT, code=code, python=box.python, folder=folder)
         try:
-            self._run(script, INSTALL_SECONDS)
+            self._run_install(run, script, on_progress)
         except LauncherRefused as error:
             if error.message.text == NO_SPACE.text:
                 raise
             why = error.message.values.get("why", "")
             raise self._refused(NOT_INSTALLED, INSTALL_THERE, why=why) from None
         return self.look()
+
+    def _run_install(self, run: Run, script: str, on_progress: StageProgress) -> None:
+        ends_at = time.monotonic() + INSTALL_SECONDS
+        with self._open(script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+            try:
+                while True:
+                    self._report_install(run, on_progress)
+                    if time.monotonic() > ends_at:
+                        raise self._lost(f"{INSTALL_SECONDS:.0f} s")
+                    with suppress(subprocess.TimeoutExpired):
+                        _, errors = process.communicate(timeout=POLL_SECONDS)
+                        break
+            finally:
+                process.kill()
+        if process.returncode:
+            raise self._explain(errors.decode(errors="replace"), process.returncode)
+
+    def _report_install(self, run: Run, on_progress: StageProgress) -> None:
+        try:
+            on_progress("install", 0, 0)
+        except BaseException:  # it is to stop
+            with suppress(StudioError):  # `discard` tries it again, and says why it cannot
+                self._end(run.id, keep=True)
+            raise
 
     def events(self, job: Job) -> Iterator[str]:
         """The worker's lines, by a tail that ends with it."""
@@ -319,12 +361,13 @@ class SshLauncher:
         self._end(job["run"], keep=False)
 
     def discard(self, run: Run, job: Job, keep: bool) -> None:
-        """End the run's worker there; unless `keep`, delete the run's folder."""
+        """End the run's worker or installation there; unless `keep`, delete the run's folder."""
         self._end(run.id, keep)
 
     def _end(self, run_id: str, keep: bool) -> None:
-        remove = ":" if keep else f"rm -rf {self._folder({'run': run_id})}"
-        self._run(END.format(workers=FIND_WORKER.format(run=run_id), remove=remove))
+        folder = self._folder({"run": run_id})
+        remove = ":" if keep else f"rm -rf {folder}"
+        self._run(END.format(workers=FIND_WORKER.format(run=run_id), folder=folder, remove=remove))
 
     def _folder(self, job: Job) -> str:
         return f"{ROOT}/home/runs/{job['run']}"

@@ -32,6 +32,13 @@ SLOW_PYTHON = """#!/bin/sh
 case "$*" in *venv*) mkdir -p {venv}/bin; cp {pip} {venv}/bin/python; exit;; esac
 exec {python} "$@"
 """
+# One that lacks what the studio needs; its pip starts a program and waits for it.
+BARE_PYTHON = """#!/bin/sh
+case "$*" in *find_spec*) exit;; esac
+case "$*" in *"-m venv"*) mkdir -p {venv}/bin; cp {pip} {venv}/bin/python; exit;; esac
+exec {python} "$@"
+"""
+HANGING_PIP = "#!/bin/sh\nsleep 120 &\necho $! >{log}\nwait\n"
 SLOW_PIP = "#!/bin/sh\necho begins >>{log}\nsleep 0.5\necho ends >>{log}\n"
 
 
@@ -389,14 +396,40 @@ def test_two_runs_that_arrive_at_once_install_once(quick_box, tmp_path):
     write_program(python, SLOW_PYTHON.format(venv=quick_box.root / "venv", pip=pip, python=sys.executable))
     quick_box.root.mkdir()
     launcher_there = ssh.SshLauncher(find_machine("box"))
-    script = ssh.INSTALL.format(root=ssh.ROOT, code="studio-x", python=python)
-    threads = [threading.Thread(target=launcher_there._run, args=(script,)) for _ in range(2)]
+    threads = []
+    for name in ("a", "b"):
+        (quick_box.root / name).mkdir()
+        values = {"root": ssh.ROOT, "code": "studio-x", "python": python, "folder": f"{ssh.ROOT}/{name}"}
+        script = ssh.INSTALL.format(**values)
+        threads.append(threading.Thread(target=launcher_there._run, args=(script,)))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert log.read_text(encoding="utf-8").split() == ["begins", "ends"]
     assert (quick_box.root / "venv" / "studio-x.installed").exists()
+
+
+def test_a_stop_ends_what_is_installed_there_within_seconds(
+    quick_box, make_run, name_python, monkeypatch, tmp_path
+):
+    log, pip = tmp_path / "log", tmp_path / "pip"
+    write_program(pip, HANGING_PIP.format(log=log))
+    python = quick_box.folder / "bin" / "bare-python"
+    write_program(python, BARE_PYTHON.format(venv=quick_box.root / "venv", pip=pip, python=sys.executable))
+    name_python(str(python))
+    monkeypatch.setattr(ssh, "INSTALL_GB", 0.0)
+    run = make_run()
+    with followed(run) as errors:
+        wait_for(lambda: log.is_file() and log.read_text(encoding="utf-8"))
+        assert (runs.status(run).state, runs.status(run).stage) == ("preparing", "install")
+        launcher.stop(run)
+        wait_for(lambda: runs.status(run).state == "stopped", seconds=20)
+    assert errors == []
+    assert runs.status(run).message.text == follower.INSTALL_ENDED.text
+    pid = int(log.read_text(encoding="utf-8"))
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not quick_box.run_folder(run).exists()
 
 
 def test_a_worker_whose_number_never_arrived_is_found_and_not_started_twice(quick_box, make_run):
