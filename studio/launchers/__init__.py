@@ -1,6 +1,7 @@
 """Trains a plan elsewhere: one worker, a launcher for each kind of machine, and the same run folder back."""
 
 from contextlib import suppress
+from itertools import chain
 
 from studio import run_index, runs
 from studio.errors import BadPlan, NotPossible, StudioError
@@ -22,6 +23,8 @@ STILL_THERE = Message(
     "What the run has left at “{machine}” could not be removed: {why} Its training may go on there, and its "
     "rows may lie there under the name {run}."
 )
+# How a run has ended, and what became of what lay elsewhere.
+END_AND_LEFT = Message("{end} {left}")
 BEGIN_AGAIN = Message("Resume it: it is sent there again, and goes on from what is here.")
 DELETE_LATER = Message(
     "Press Undo and delete it again once the machine answers, or end and remove it there yourself. Whenever "
@@ -64,22 +67,39 @@ def discard(run: Run) -> Message | None:
     except StudioError as error:
         values = {"machine": saved.machine or run.plan.where, "run": run.id, "why": error.message}
         raise StillThere(STILL_THERE, DELETE_LATER, **values) from None
-    saved.write(run, job={}, sent=False, agreed=False)
+    saved.write(run, job={}, sent=False, undeleted=False, agreed=False)
     done = (ENDED_AND_KEPT if saved.keep else DISCARDED).format(machine=saved.machine)
     stored = runs.stored_status(run)
+    progress = {"step": stored.step, "steps": stored.steps}
     if stored.state not in runs.ENDED_STATES:  # in case its deletion is undone
-        values = {"step": stored.step, "steps": stored.steps, "message": done, "hint": BEGIN_AGAIN}
-        runs.set_status(run, "failed", stored.stage, **values)
+        runs.set_status(run, "failed", stored.stage, message=done, hint=BEGIN_AGAIN, **progress)
+    elif saved.undeleted:
+        said = {"message": _replace_left(stored.message, done), "hint": stored.hint, "cause": stored.cause}
+        runs.set_status(run, stored.state, stored.stage, **said, **progress)
+    return done
+
+
+def _replace_left(message: Message | None, done: Message) -> Message:
+    """How a run has ended, without that something of it lies elsewhere: that is deleted now."""
+    if message and message.text == END_AND_LEFT.text:
+        return END_AND_LEFT.format(end=message.values["end"], left=done)
     return done
 
 
 def discard_again() -> None:
-    """Remove what runs that are deleted or done have left at machines that did not answer then."""
-    left = [run for run in runs.runs_elsewhere() if record.read(run).has_left]
-    done = [run for run in left if runs.stored_status(run).state == "done"]
-    for run in (*run_index.deleted_runs(), *done):
+    """Remove what runs that are deleted or have ended have left at machines that did not answer then."""
+    for run in chain(run_index.deleted_runs(), filter(_is_unwanted, list(runs.runs_elsewhere()))):
         with suppress(StillThere, BadPlan):  # tried again when the page starts the next time
             discard(run)
+
+
+def _is_unwanted(run: Run) -> bool:
+    """Whether what a run has left elsewhere was to be deleted; one that goes on again may need it there."""
+    saved = record.read(run)
+    if not saved.has_left:
+        return False
+    state = runs.stored_status(run).state
+    return state == "done" or (saved.undeleted and state in runs.ENDED_STATES)
 
 
 def follow_again() -> None:

@@ -39,12 +39,11 @@ RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it ha
 NO_RESULT = Message("The training at “{machine}” has ended well, but its result is not there.")
 NOT_REMOVED = Message(
     "The result is here. What lies at “{machine}” could not be deleted: {why} It is tried again when the "
-    "run is deleted and, if the run is done, when the page starts."
+    "page starts and when the run is deleted."
 )
-END_AND_LEFT = Message("{end} {left}")
 CALLED_OFF = Message(
     "It was stopped before it began. What was sent to “{machine}” could not be deleted: {why} It is tried "
-    "again when the run is deleted."
+    "again when the page starts and when the run is deleted."
 )
 INSTALL_ENDED = Message(
     "It was stopped while the studio was installed at “{machine}”. That is ended there too; the next run "
@@ -117,7 +116,7 @@ class _Follower:
             self._write_record(asked=False)
             raise NotPossible(NOT_STARTED, AGREE, machine=self.record.machine)
         if not self.record.asked:
-            self._write_record(sent=True, asked=True, agreed=False)
+            self._write_record(sent=True, undeleted=False, asked=True, agreed=False)
         runs.set_status(self.run, "preparing", stage, step=done, steps=total)
 
     def read_events(self) -> None:
@@ -255,7 +254,7 @@ class _Follower:
 
     def finish(self) -> None:
         """Set the status with which the run has ended; the job and what was agreed to are forgotten."""
-        self.forget_job(sent=self.left is not None)
+        self._forget_deleted_job()
         if not self.final and self.run.stop_file.exists():
             runs.set_status(self.run, "stopped", "after", message=self.left)
             return
@@ -275,9 +274,13 @@ class _Follower:
                 self.launcher.discard(self.run, self.record.job, self.record.keep)
             except StudioError as error:
                 self.left = CALLED_OFF.format(machine=self.record.machine, why=error.message)
-        self.forget_job(sent=self.left is not None)
+        self._forget_deleted_job()
         installed = INSTALL_ENDED.format(machine=self.record.machine) if was_installing else None
         runs.set_status(self.run, "stopped", "before", message=self.left or installed)
+
+    def _forget_deleted_job(self) -> None:
+        """Let a resume submit the run again; what could not be deleted is noted."""
+        self.forget_job(sent=self.left is not None, undeleted=self.left is not None)
 
     def forget_job(self, **changes: object) -> None:
         """Let a resume submit the run again, once that is agreed to, as another attempt than this one."""
@@ -292,7 +295,7 @@ class _Follower:
 
 def _join(end: Message, left: Message | None) -> Message:
     """How a run has ended, and what lies there although it was to be deleted."""
-    return END_AND_LEFT.format(end=end, left=left) if left else end
+    return launchers.END_AND_LEFT.format(end=end, left=left) if left else end
 
 
 def follow(run_id: str) -> None:

@@ -20,6 +20,7 @@ class Record:
         price: The price that was agreed to (per_hour, currency, billed); empty where none is known.
         max_minutes: The machine ends the job after so many; 0 for no such limit.
         sent: Whether something may lie there that is to be deleted once the result is here.
+        undeleted: Whether it was to be deleted and could not be: that is tried again.
         asked: Whether the machine was asked to start a job, and its answer is not here: one may be there.
         job: The job while there is one; empty before it is submitted and once its result is here.
         next_seq: The number of the next event; those below it have been written into the run's folder.
@@ -35,6 +36,7 @@ class Record:
     price: dict[str, Any] = field(default_factory=dict)
     max_minutes: float = 0.0
     sent: bool = False
+    undeleted: bool = False
     asked: bool = False
     job: Job = field(default_factory=dict)
     next_seq: int = 0

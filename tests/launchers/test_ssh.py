@@ -183,20 +183,54 @@ def test_a_result_of_another_end_is_not_that_of_this_one(tmp_path):
     assert not bundle.is_whole(tmp_path, "done")
 
 
-def test_what_could_not_be_deleted_is_said_and_deleted_when_the_page_starts(quick_box, make_run, monkeypatch):
+@pytest.fixture
+def leave_all(quick_box, make_run, monkeypatch):
+    """`leave_all(state)`: a run that ended so, and whose folder could not be deleted at the box."""
+
     def refuse(launched, job):
         raise ConnectionLost(ssh.UNREACHABLE, ssh.CONNECT_ONCE, machine="box", why="cut", address="x")
 
-    run = make_run()
-    with monkeypatch.context() as patched:
-        patched.setattr(ssh.SshLauncher, "remove", refuse)
-        follower.follow(run.id)
-    assert runs.status(run).state == "done"
-    assert runs.status(run).message.text == follower.NOT_REMOVED.text
-    assert quick_box.run_folder(run).exists()
+    def leave(state):
+        run = make_run()
+        with monkeypatch.context() as patched:
+            patched.setattr(ssh.SshLauncher, "remove", refuse)
+            if state == "stopped":
+                quick_box.behave("waits")
+                assert stop_once_trained(run) == []
+            else:
+                follower.follow(run.id)
+        assert runs.status(run).state == state
+        assert runs.status(run).message.text == follower.NOT_REMOVED.text
+        assert quick_box.run_folder(run).exists()
+        return run
+
+    return leave
+
+
+@pytest.mark.parametrize("state", ["done", "stopped"])
+def test_what_could_not_be_deleted_is_said_and_deleted_when_the_page_starts(quick_box, leave_all, state):
+    run = leave_all(state)
     launchers.discard_again()
     assert not quick_box.run_folder(run).exists()
     assert not record.read(run).has_left
+    assert (runs.status(run).state, runs.status(run).message.text) == (state, launchers.DISCARDED.text)
+
+
+def test_what_a_run_needs_that_goes_on_again_is_not_deleted_when_the_page_starts(quick_box, leave_all):
+    run = leave_all("stopped")
+    launcher.requeue(run)
+    launchers.discard_again()
+    assert quick_box.run_folder(run).exists()
+
+
+def test_how_a_run_ended_is_still_said_once_what_it_left_is_deleted(leave_all):
+    run = leave_all("done")
+    ended = launchers.END_AND_LEFT.format(end=follower.GONE.format(machine="box"), left=follower.STILL_THERE)
+    runs.set_status(run, "stopped", message=ended, cause="cap")
+    launchers.discard_again()
+    status = runs.status(run)
+    assert (status.message.values["end"].text, status.cause) == (follower.GONE.text, "cap")
+    assert status.message.values["left"].text == launchers.DISCARDED.text
 
 
 @pytest.mark.exhaustive

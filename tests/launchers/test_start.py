@@ -201,7 +201,7 @@ def test_behind_a_cap_it_is_still_said_what_stays_there(quick_box, plan_file, un
     monkeypatch.setattr(follower.events, "apply", lambda run, event: None)
     main(["train", plan_file, "--on", "box", "--yes"])
     (run,) = runs.all_runs()
-    assert runs.status(run).message.text == follower.END_AND_LEFT.text
+    assert runs.status(run).message.text == launchers.END_AND_LEFT.text
     assert "time cap" in runs.status(run).failure_text()
     assert "What lies at “box” could not be deleted" in runs.status(run).failure_text()
 
