@@ -21,17 +21,12 @@ from studio.models import fetch
 from studio.plan import Plan
 from studio.runs import Run
 from studio.storage import SEAL, home, read_json, write_json, write_sealed_json, write_text
-from studio.training import caps
+from studio.training import caps, file_list
 
 # What of a run's folder a worker elsewhere needs: to begin, and to go on.
 SENT = (
     *("format.json", "status.json", "metrics.jsonl", "estimate.json", "notes.json", "use.json"),
     *("contender", "data", "checkpoints", "stages"),
-)
-# What of a folder that comes back is not the run's: it stands here already, or has no meaning here.
-NOT_TAKEN = (
-    *("format.json", "status.json", "plan.yaml", "estimate.json", "process.json", "stop", "shared"),
-    *("events.jsonl", "worker.log", "worker.pid", "base"),
 )
 # Where a base model that is a folder of this machine travels, within the run.
 BASE_FOLDER = "base"
@@ -155,7 +150,7 @@ def take_result(run: Run, folder: Path, machine: str) -> None:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise StudioError(NOT_A_RUN, USE_NOTHING, machine=machine, path=path.name)
     _append_log(run, folder / "worker.log")
-    entries = [path for path in folder.iterdir() if path.name not in NOT_TAKEN]
+    entries = [path for path in folder.iterdir() if path.name not in file_list.NOT_RESULT]
     if not (folder / caps.USE_FILE).exists():  # its cap counts anew: what it had used came as it trained
         (run.folder / caps.USE_FILE).unlink(missing_ok=True)
     for path in sorted(entries, key=lambda entry: entry.name == "report.json"):

@@ -21,7 +21,7 @@ from studio.launchers.record import Record
 from studio.launchers.spec import ConnectionLost, Job, JobLost, JobStatus, Launcher
 from studio.methods.spec import StopRequested
 from studio.runs import Run, Status
-from studio.training import events, queue, worker
+from studio.training import events, file_list, queue, worker
 from studio.training import setup as run_setup
 from studio.training.events import Event
 
@@ -33,10 +33,16 @@ MAX_SILENCE_SECONDS = 86_400.0
 # A worker that is to stop is ended after so many seconds of silence, or as many as it said it might need.
 STOP_PATIENCE_SECONDS = 180.0
 POLL_SECONDS = 0.5
+# A result that does not arrive as its list says is fetched so often.
+MAX_FETCHES = 3
 RETRYING = Message("{why} The training may go on there. Trying again since {seconds:.0f} s.")
 GONE = Message("The training at “{machine}” ended without a word: someone ended it, or it ran out of memory.")
 RESUME_THERE = Message("Resume it: it goes on from its last checkpoint, if it has one.")
 NO_RESULT = Message("The training at “{machine}” has ended well, but its result is not there.")
+NOT_WHOLE = Message(
+    "What came back from “{machine}” is not what lies there: {count} files, {name} among them."
+)
+FETCH_AGAIN = Message("All of it lies there still. Resume the run: it is fetched again.")
 NOT_REMOVED = Message(
     "The result is here. What lies at “{machine}” could not be deleted: {why} It is tried again when the "
     "page starts and when the run is deleted."
@@ -230,7 +236,17 @@ class _Follower:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _fetch(self, folder: Path) -> None:
-        """Bring the run's folder here; what breaks off is taken up again."""
+        """Bring the run's folder here; what breaks off is taken up again, what is not whole fetched anew."""
+        for _ in range(MAX_FETCHES):
+            self._fetch_once(folder)
+            damaged = file_list.find_damaged(folder)
+            if not damaged:
+                return
+            shutil.rmtree(folder)
+        values = {"machine": self.record.machine, "count": len(damaged), "name": damaged[0]}
+        raise StudioError(NOT_WHOLE, FETCH_AGAIN, **values)
+
+    def _fetch_once(self, folder: Path) -> None:
         while True:
             self._show_fetching()
             try:

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 import zipfile
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from studio.errors import NotPossible, StudioError, explain, is_known
 from studio.i18n import Message
 from studio.models import ranks
 from studio.runs import Run
-from studio.training import checkpoints, events
+from studio.training import checkpoints, events, file_list
 
 # The last line that a driver prints.
 END = '{"studio": "end"}'
@@ -89,7 +89,7 @@ def main(arguments: Arguments) -> int:
     _unpack(folder)
     os.environ["STUDIO_HOME"] = str(arguments.home)
     run = runs.get(arguments.run)
-    for name in (STARTED_FILE, ENDED_FILE, ranks.FAILURE_FILE, EVENTS_FILE):
+    for name in (STARTED_FILE, ENDED_FILE, ranks.FAILURE_FILE, EVENTS_FILE, file_list.LIST_FILE):
         (folder / name).unlink(missing_ok=True)
     has_ended = threading.Event()
     with (folder / EVENTS_FILE).open("a", encoding="utf-8") as stream:
@@ -285,6 +285,8 @@ def _lead(run: Run, arguments: Arguments) -> None:
             if ranks.count() > 1 and not is_known(error):
                 runs.set_status(run, "preparing", "machine", message=BEGINS_AGAIN)
                 raise RuntimeError(f"{error!r:.500}") from None
+    with suppress(OSError):  # a full disk has been told
+        file_list.write(run.folder)
     (run.folder / ENDED_FILE).touch()
 
 

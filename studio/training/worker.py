@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from studio import cgroups, methods, runs
@@ -28,7 +28,7 @@ from studio.models import device, fetch, ranks
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
 from studio.storage import require_disk_space, write_sealed_json
-from studio.training import caps, coach, events, local_ranks, retention, trackio_writer
+from studio.training import caps, coach, events, file_list, local_ranks, retention, trackio_writer
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
 from studio.training import setup as run_setup
@@ -440,8 +440,10 @@ def main() -> int:
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="seconds after which it pauses")
     options = parser.parse_args()
     pause = Pause(options.pause_after, options.pause_seconds) if options.pause_seconds else None
+    is_elsewhere = options.events_from >= 0
     try:
-        if options.events_from >= 0:
+        if is_elsewhere:
+            (runs.get(options.run).folder / file_list.LIST_FILE).unlink(missing_ok=True)
             events.print_events(runs.get(options.run), options.events_from, sys.stdout)
             sys.stdout = sys.stderr  # what libraries print comes between no events
         _stop_on_sigterm(options.run)
@@ -453,6 +455,9 @@ def main() -> int:
         traceback.print_exception(error)
         return 1
     finally:
+        if is_elsewhere:
+            with suppress(StudioError, OSError):  # no run, or a full disk: that has been told
+                file_list.write(runs.get(options.run).folder)
         gc.collect()
     return 0
 
