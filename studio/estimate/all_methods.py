@@ -101,7 +101,7 @@ class EstimateContext:
             plan, method, settings, self.base_model.shape, self.lengths
         )
         cards = self.plan_machine.cards
-        if self.machine.id == LOCAL_ID and not several_cards.is_possible(method.name, settings):
+        if self.machine.id == LOCAL_ID and not several_cards.can_train_together(method.name, settings):
             cards = 1
         run = MethodRun(method, settings, run_workload, self.base_model.stored_bytes, cards)
         return automatic_settings.decide(run, self.plan_machine, self.plan.training)

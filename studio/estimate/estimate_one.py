@@ -24,8 +24,7 @@ from studio.estimate.types import (
     range_around,
 )
 from studio.i18n import Message
-from studio.methods.several_cards import METHODS as SEVERAL_CARDS_METHODS
-from studio.methods.several_cards import OFFLOADS_ON_ONE_GPU
+from studio.methods.several_cards import OFFLOADS_ON_ONE_GPU, can_train_together
 from studio.methods.spec import Method, Settings
 from studio.methods.workload import MicroBatch, Phase, Workload
 from studio.models import device
@@ -206,7 +205,7 @@ def _estimate_run(
         fits, why_not = "no", device.NO_NATIVE_BF16
     if run.cards > 1 and run.workload.training.disk_offload:
         fits, why_not = "no", OFFLOADS_ON_ONE_GPU
-    if run.cards > 1 and run.method.name not in SEVERAL_CARDS_METHODS:
+    if run.cards > 1 and not can_train_together(run.method.name, run.settings):
         fits, why_not = "no", ONE_GPU_ALONE
     return Estimate(
         method=run.method.name,

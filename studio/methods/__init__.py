@@ -119,7 +119,7 @@ def _find_gpu_problems(raw: Mapping[str, Any], method: Method, settings: Setting
         return []
     if raw.get("where", "local") != "local":
         return [Problem("training.num_gpus", NUM_GPUS_ELSEWHERE)]
-    if not several_cards.is_possible(method.name, settings):
+    if not several_cards.can_train_together(method.name, settings):
         return [Problem("training.num_gpus", NUM_GPUS_METHODS.format(names=list(several_cards.METHODS)))]
     batch_size = training.get("batch_size") if isinstance(training, Mapping) else None
     if isinstance(batch_size, int) and batch_size % num_gpus:

@@ -30,7 +30,7 @@ def require_possible(plan: Plan, n_cards: int) -> None:
     if n_cards == 1:
         return
     method = plan.method.name
-    if not is_possible(method, plan.method.settings):
+    if not can_train_together(method, plan.method.settings):
         raise NotPossible(ONE_GPU_ALONE, CHOOSE_ONE, method=method, name=plan.name, count=n_cards)
     if plan.training.disk_offload:
         raise NotPossible(OFFLOADS_ON_ONE_GPU, CHOOSE_WHERE_WEIGHTS_LIE)
@@ -38,6 +38,6 @@ def require_possible(plan: Plan, n_cards: int) -> None:
         ranks.share_batch(plan.training.batch_size, plan.training.accumulation_steps, n_cards)
 
 
-def is_possible(method: str, settings: Settings) -> bool:
+def can_train_together(method: str, settings: Settings) -> bool:
     """Whether several GPUs can train a method together."""
     return method in METHODS and settings.get("type") != "adalora"

@@ -243,6 +243,22 @@ def test_what_trains_on_one_gpu_alone_is_said_to(name):
     assert estimate(name, H100).fits == "yes"
 
 
+def test_adalora_is_told_to_train_on_one_gpu_alone_as_the_start_says_it(make_plan):
+    """It takes ranks away from one model; PEFT's other ways are shared out."""
+    adalora, dora = {"type": "adalora"}, {"type": "dora"}
+    refused = estimate("peft", EIGHT_H100, settings=adalora)
+    assert (refused.fits, refused.why_not) == ("no", estimate_one.ONE_GPU_ALONE)
+    assert estimate("peft", EIGHT_H100, settings=dora).fits == estimate("peft", H100).fits == "yes"
+    plan = make_plan("peft", "chat", batch_size=8)
+    for settings, most_cards in ((adalora, 1), (dora, 8)):
+        choice = MethodChoice(name="peft", settings=settings)
+        context = make_context(plan.model_copy(update={"method": choice, "model": "smollm2-135m"}), H200)
+        resolved = methods.get("peft").resolve_settings(settings)
+        context = dataclasses.replace(context, settings={"peft": resolved})
+        options = elsewhere.estimate_on_all_machines(context, date(2026, 11, 29))
+        assert max(option.machine.cards for option in options) == most_cards
+
+
 def test_more_cards_are_faster_but_for_what_they_send_and_what_one_does_alone():
     training = {"batch_size": 64, "max_length": 512, "gradient_checkpointing": True}
     run = make_run("lora", "qwen3-8b", count=20_000, **training)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from studio import methods
 from studio.estimate import all_methods, limits
 from studio.estimate.all_methods import EstimateContext
 from studio.estimate.machines import catalogue
@@ -69,13 +70,13 @@ def estimate_on_all_machines(context: EstimateContext, today: date) -> list[Mach
         context: The plan and all it depends on; its machine does not matter.
         today: The date from which the age of a price is counted.
     """
+    method = methods.get(context.plan.method.name)
+    shares = several_cards.can_train_together(method.name, context.settings_of(method))
     options = []
     for machine in catalogue.load_machines().values():
-        if machine.cards > 1 and context.plan.method.name not in several_cards.METHODS:
+        if machine.cards > 1 and not shares:
             continue
-        estimates = all_methods.estimate_all_methods(
-            replace(context, machine=machine), only_method=context.plan.method.name
-        )
+        estimates = all_methods.estimate_all_methods(replace(context, machine=machine), method.name)
         is_price_stale = catalogue.is_stale(machine.price_source, today)
         options += [MachineOption(machine, estimate, is_price_stale) for estimate in estimates.values()]
     return sorted(options, key=_sort_key)

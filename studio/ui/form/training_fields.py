@@ -156,7 +156,7 @@ def find_visible_fields(task: Task, method_name: str, settings: Settings) -> dic
         "class_weights": task == "classify",
         "retention": task != "classify",
         "disk_offload": method.supports_disk_offload(resolved, None),
-        "num_gpus": has_gpus and several_cards.is_possible(method_name, resolved),
+        "num_gpus": has_gpus and several_cards.can_train_together(method_name, resolved),
     }
 
 
