@@ -49,6 +49,20 @@ def test_in_trl_nothing_is_dropped_and_every_position_is_scored(uses_trl):
     assert counts.flop_32 == 2 * n_positions * shape.vocabulary * shape.hidden
 
 
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_on_a_card_trl_scores_once_more_on_the_way_back_what_is_learned(with_gradients):
+    """Its kernels keep no scores; the product is in the format of the pass."""
+    shape, micro_batch = shape_of("smollm2-135m"), MicroBatch(2, 10, 4, False, 3)
+    phase = Phase("x", (micro_batch,), with_gradients=with_gradients, uses_trl=True)
+    pieces = time_model.count_pieces(
+        phase, make_workload("full"), 0, "card", lambda *_: OpCounts(flop_16=5, flop_32=7)
+    )
+    counts = total(pieces)
+    n_positions = 3 * 2 * 4 if with_gradients else 0
+    assert counts.flop_16 == 3 * 5 + 2 * n_positions * shape.vocabulary * shape.hidden
+    assert counts.flop_32 == 3 * 7
+
+
 def test_what_follows_each_other_adds_up_but_memory_is_that_of_the_highest_moment():
     counts = total(
         [

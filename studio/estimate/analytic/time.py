@@ -76,19 +76,24 @@ def _adjust_for_trl(
 ) -> OpCounts:
     """Return the counts of a pass in one of TRL's trainers (1.16).
 
-    They use no dropout. Without Triton, which a CPU does not have, they score every position, and once
-    more on the way back (trl.trainer.utils).
+    They use no dropout, and keep no scores: positions are scored once more on the way back. Without Triton,
+    which a CPU does not have, that is every position (trl.kernels.chunked_logprob).
     """
-    positions = 0.0
-    if kind == "processor" and phase.head == "words":
-        positions = micro_batch.rows * (micro_batch.tokens - micro_batch.scored_positions)
-        if phase.with_gradients:
-            positions += micro_batch.rows * (2 * micro_batch.tokens - micro_batch.scored_positions)
+    n_scored = n_computed = 0.0
+    if phase.head == "words":
+        n_scored = float(micro_batch.rows * micro_batch.scored_positions)
+        n_computed = float(micro_batch.rows * micro_batch.tokens) if kind == "processor" else n_scored
+    positions = n_computed - n_scored
+    if phase.with_gradients:
+        positions += 2 * n_computed - n_scored
     shape = workload.shape
+    flop = 2.0 * positions * shape.vocabulary * shape.hidden
+    in_16_bits = counts.flop_16 > 0
     return replace(
         counts,
         drawn=0.0,
-        flop_32=counts.flop_32 + 2.0 * positions * shape.vocabulary * shape.hidden,
+        flop_16=counts.flop_16 + (flop if in_16_bits else 0.0),
+        flop_32=counts.flop_32 + (0.0 if in_16_bits else flop),
         moved=counts.moved + 8.0 * positions * shape.vocabulary,
     )
 
