@@ -112,8 +112,8 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
         for name in self.active_adapters:
             if name in self.bottleneck_down:
                 down, up = self.bottleneck_down[name], self.bottleneck_up[name]
-                hidden = torch.relu(down(self.bottleneck_dropout[name](output.to(down.weight.dtype))))
-                output = output + up(hidden).to(output.dtype)
+                hidden = torch.relu(_multiply(down, self.bottleneck_dropout[name](output)))
+                output = output + _multiply(up, hidden).to(output.dtype)
         return output
 
     def merge(self, safe_merge: bool = False, adapter_names: Any = None) -> None:
@@ -122,6 +122,11 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):  # type: ignore[misc] # 
 
     def unmerge(self) -> None:
         """Nothing is ever merged."""
+
+
+def _multiply(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """A small matrix in the format of its input, which is not copied to 32 bits for autocast to copy back."""
+    return torch.nn.functional.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
 
 
 class BottleneckModel(BaseTuner):  # type: ignore[misc] # PEFT's types are not followed
