@@ -52,8 +52,10 @@ COUNTED_SHAPE_MEMORY_FACTOR = 1.5
 # model is fetched (bytes a second); recalled, not measured (docs/estimator.md#rented_start_minutes).
 RENTED_START_MINUTES = 3.0
 FETCH_BYTES_PER_SECOND = 100e6
-# What a model has a number on the hub, where most are in 16 bits (bytes).
+# What a model has a number on the hub, where most are in 16 bits, and a matrix of gpt-oss's experts is in
+# MXFP4: half a byte, and a scale of one byte for each 32 numbers (bytes).
 HUB_BYTES_PER_PARAMETER = 2
+MXFP4_BYTES = 0.5 + 1 / 32
 NEEDS_MORE_MEMORY = Message(
     "Needs {need:.1f} GB where {room:.1f} GB are free: {over:.1f} GB too much, mostly {part}."
 )
@@ -195,7 +197,7 @@ def _estimate_run(
     time_factor = corrections.get("minutes", 1.0)
     minutes_by_phase = {name: time_factor * seconds / 60 for name, seconds in phase_seconds.items()}
     minutes = _range_of_minutes(minutes_by_phase, phases, machine_rates, level)
-    fetched_bytes = HUB_BYTES_PER_PARAMETER * run.workload.shape.total() if machine.is_rented else 0
+    fetched_bytes = _hub_bytes(run.workload.shape) if machine.is_rented else 0.0
     startup_minutes = minutes_before_start(machine, fetched_bytes)
     peak = range_around(sum(parts.values()) / 1e9, MEMORY_SPREAD[level])
     fits, why_not = _check_fit(peak, parts, releasable_bytes / 1e9, machine)
@@ -235,6 +237,15 @@ def _estimate_run(
         gradient_accumulation_steps=run.workload.training.accumulation_steps,
         packs_texts=run.workload.packs_texts,
     )
+
+
+def _hub_bytes(shape: ModelShape) -> float:
+    """Return the size of a model's files on the hub (bytes)."""
+    experts = shape.experts
+    n_in_mxfp4 = 0
+    if shape.family == "gpt_oss":
+        n_in_mxfp4 = round(shape.layers * experts.share) * experts.count * (experts.size - experts.biases)
+    return HUB_BYTES_PER_PARAMETER * (shape.total() - n_in_mxfp4) + MXFP4_BYTES * n_in_mxfp4
 
 
 def _main_memory_left(machine: Machine, parts: Mapping[str, float]) -> float:

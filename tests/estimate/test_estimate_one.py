@@ -63,6 +63,17 @@ def test_on_a_card_trl_scores_once_more_on_the_way_back_what_is_learned(with_gra
     assert counts.flop_32 == 3 * 7
 
 
+def test_the_experts_of_gpt_oss_are_fetched_in_4_bits_and_all_else_in_16():
+    """24 blocks of 32 experts of three matrices of 2880 x 2880, 17 bytes for 32 numbers."""
+    n_in_4_bits = 24 * 32 * 3 * 2880 * 2880
+    n_all = shape_of("gpt-oss-20b").total()
+    assert n_all == 20_914_757_184, "as published"
+    fetched_gb = estimate("lora", H200, "gpt-oss-20b").fetched_gb
+    assert fetched_gb == pytest.approx((17 / 32 * n_in_4_bits + 2 * (n_all - n_in_4_bits)) / 1e9)
+    assert fetched_gb == pytest.approx(13.8, abs=0.05), "the size of its files"
+    assert estimate("lora", H200, "qwen3-30b-a3b").fetched_gb == pytest.approx(61.06, abs=0.01)
+
+
 def test_what_follows_each_other_adds_up_but_memory_is_that_of_the_highest_moment():
     counts = total(
         [
