@@ -102,6 +102,18 @@ def base_model(
     return model
 
 
+def convert_parameters(model: Any, dtype: torch.dtype) -> Any:
+    """The same model with its parameters in a format; its buffers keep theirs.
+
+    `to` would round the frequencies of its positions too. No file has them: whoever opens the result computes
+    them in 32 bits, and would get other answers to long texts.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    return model
+
+
 def _load(
     classifier_or_decoder: Any,
     folder: Path,

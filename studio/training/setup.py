@@ -223,14 +223,15 @@ def load_context(
     storage = load.WeightStorage(method.weights == "nf4", plan.training.disk_offload, in_main_memory)
     model = load.base_model(base.folder, plan.task, labels, plan.training.seed, storage)
     checksum, architecture = load.fingerprint(model), type(model).__name__
+    settings = method.resolve_settings(plan.method.settings)
+    if method.weights == "trained" and not is_sharded:
+        dtype = supervised.trained_dtype(settings, model)
+        model = load.convert_parameters(model, dtype)
     problem_type, scale = None, None
     if plan.task == "classify":
         role = target_role(splits.train[0])
         problem_type = model.config.problem_type = PROBLEM_TYPES[role]
         scale = targets.fit_scale(splits.train, head.has_bias(model)) if role == "rating" else None
-    settings = method.resolve_settings(plan.method.settings)
-    if method.weights == "trained" and not is_sharded:
-        model = model.to(supervised.trained_dtype(settings, model))
     torch.manual_seed(plan.training.seed)
     model = method.attach(model, settings, plan.task)
     plan = _limit_length(plan, method, model_shape)

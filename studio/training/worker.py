@@ -170,7 +170,8 @@ class _Usage:
 
 
 def _execute(run: Run, pause: Pause | None) -> None:
-    from studio.training import evaluation  # noqa: PLC0415 - loads torch
+    from studio.models import load  # noqa: PLC0415 - loads torch
+    from studio.training import evaluation  # noqa: PLC0415 - as above
 
     usage_meter = _Usage()
     # A bake-off has a cap of its own, which ends its turns by a pause.
@@ -210,7 +211,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
         return
     runs.set_status(run, "evaluating", "after", **progress)
     if method.weights == "trained":
-        model = model.to(device.weights_dtype())
+        model = load.convert_parameters(model, device.weights_dtype())
     after = _evaluate_tuned(run, context, model, last_monitor.best_step)
     changes = retention.compare_with_base(run, context, model)
     tuned_checksum = _save_result(run, context, model, fetched)

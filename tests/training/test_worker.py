@@ -18,7 +18,7 @@ from studio.evaluate import verdict
 from studio.export import card, card_messages
 from studio.methods import spec
 from studio.methods.training import supervised
-from studio.models import fetch, load, shape, trainable
+from studio.models import device, fetch, load, shape, trainable
 from studio.plan import REQUIRED_ROLES, Data
 from studio.storage import home
 from studio.training import callback as run_callback
@@ -247,6 +247,26 @@ def test_the_checksum_of_the_base_is_that_of_its_weights(finished, tiny_chat):
     report = runs.report(finished("lora"))
     assert report["base"]["checksum"] == load.fingerprint(load.base_model(tiny_chat, "chat"))
     assert report["tuned"]["checksum"] != report["base"]["checksum"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("method", ["full"])
+def test_what_is_measured_on_a_gpu_answers_as_its_file_does(method, make_plan, monkeypatch, tiny_chat):
+    """The frequencies of its positions too, which no file has, are those that a reader computes."""
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)
+    measured, evaluate_tuned = [], worker._evaluate_tuned
+    monkeypatch.setattr(
+        worker,
+        "_evaluate_tuned",
+        lambda run, context, model, step: measured.append(model) or evaluate_tuned(run, context, model, step),
+    )
+    run = train(make_plan(method, "chat", epochs=1))
+    base = load.base_model(tiny_chat, "chat")
+    assert runs.report(run)["base"]["checksum"] == load.fingerprint(base)
+    reopened = methods.get(method).load(base, run.model)
+    ids = torch.arange(64, device=reopened.device).view(1, -1) % 40
+    with torch.no_grad():
+        assert torch.equal(measured[0](ids).logits, reopened(ids).logits)
 
 
 @pytest.mark.thorough
