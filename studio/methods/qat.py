@@ -198,6 +198,7 @@ def _reset_to_base(context: TrainingContext) -> None:
     _load_quantization().copy_parameters(context.model, base)
 
 
+    base = load.in_32_bits(base, context.base_folder, task, labels, seed)
 def active_stages(settings: Settings, task: Task) -> tuple[str, ...]:
     """The training at full precision comes first, where one is wanted to compare with."""
     return (FULL_PRECISION, "train") if settings["compare"] else ("train",)

@@ -23,6 +23,8 @@ BLOCK_MATRIX = re.compile(r"(?:^|\.)(\d+)\.(.+)\.weight$")
 EMBEDDING_NAME = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings)\.weight$")
 # Formats of numbers that only a quantised matrix is kept in.
 QUANTISED_FORMATS = {"F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "I8", "U8", "I32", "U32"}
+# Formats of files of which a format in 16 bits cannot hold every number.
+LOSSY_FORMATS = {"bfloat16": {"F64", "F32", "F16"}, "float16": {"F64", "F32", "BF16"}}
 
 TAKE_WHOLE = Message("Fetch the whole folder again, or choose another model.")
 TAKE_ORIGINAL = Message(
@@ -222,6 +224,14 @@ def read_all_tensors(folder: Path) -> tuple[dict[str, Tensor], list[Finding]]:
         else:
             tensors |= content
     return tensors, findings
+
+
+def has_more_digits(folder: Path, held_in: str) -> bool:
+    """Whether some weights of a folder lose digits where they are held in a format, such as "bfloat16"."""
+    if held_in not in LOSSY_FORMATS:
+        return False
+    tensors, _ = read_all_tensors(folder)
+    return any(tensor.number_format in LOSSY_FORMATS[held_in] for tensor in tensors.values())
 
 
 def compare_with_shape(tensors: Mapping[str, Tensor], shape: ModelShape) -> Finding | None:

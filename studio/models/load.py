@@ -53,11 +53,13 @@ class WeightStorage:
         in_4_bits: Whether the matrices are quantized to NF4 while they are read.
         on_disk: Whether those of the blocks stay on the disk until a pass comes to them.
         in_main_memory: Whether they stay there, where a GPU would compute.
+        in_32_bits: Whether they are held in 32 bits, whatever the device holds a base in.
     """
 
     in_4_bits: bool = False
     on_disk: bool = False
     in_main_memory: bool = False
+    in_32_bits: bool = False
 
 
 IN_MEMORY = WeightStorage()
@@ -83,7 +85,7 @@ def base_model(
             False for a result of a studio that did not.
     """
     load_kwargs: dict[str, Any] = {
-        "dtype": device.weights_dtype(),
+        "dtype": torch.float32 if storage.in_32_bits else device.weights_dtype(),
         "trust_remote_code": False,
         "use_safetensors": True,
     }
@@ -100,6 +102,21 @@ def base_model(
     # The token that rows are padded with: it tells a decoder where each text ends.
     model.config.pad_token_id = tokenizer(folder).pad_token_id
     return model
+
+
+def in_32_bits(model: Any, folder: Path, task: Task, labels: Sequence[str] = (), seed: int = 0) -> Any:
+    """A base to be trained in 32 bits, with all digits that its files have.
+
+    Args:
+        model: The base as the device holds it.
+        folder: As for `base_model`, which reads it anew where it lost digits.
+        task: As there.
+        labels: As there.
+        seed: As there.
+    """
+    if folder_files.has_more_digits(folder, str(model.dtype).removeprefix("torch.")):
+        return base_model(folder, task, labels, seed, WeightStorage(in_32_bits=True))
+    return convert_parameters(model, torch.float32)
 
 
 def convert_parameters(model: Any, dtype: torch.dtype) -> Any:

@@ -226,6 +226,8 @@ def load_context(
     settings = method.resolve_settings(plan.method.settings)
     if method.weights == "trained" and not is_sharded:
         dtype = supervised.trained_dtype(settings, model)
+        if dtype is torch.float32:
+            model = load.in_32_bits(model, base.folder, plan.task, labels, plan.training.seed)
         model = load.convert_parameters(model, dtype)
     problem_type, scale = None, None
     if plan.task == "classify":

@@ -11,7 +11,7 @@ from silent_monitor import SilentMonitor
 from studio import methods, runs
 from studio.errors import NotPossible
 from studio.methods import qat
-from studio.methods.training import fake_quantization
+from studio.methods.training import fake_quantization, supervised
 from studio.models import device, load, shape
 from studio.training import callback as run_callback
 from studio.training import launcher, worker
@@ -65,6 +65,24 @@ def test_a_model_trained_on_a_gpu_comes_back_the_same_in_16_bits(
     assert load.fingerprint(reloaded) == load.fingerprint(model)
     n_bytes = tensor_bytes(tmp_path / "model" / "model.safetensors")
     assert comparison(job)[qat.QUANTIZED_WHILE_TRAINING]["bytes"] == n_bytes
+
+
+@pytest.mark.thorough
+def test_the_second_training_on_a_gpu_starts_from_all_digits_of_the_base_again(make_job, monkeypatch):
+    """The base's file has 32 bits where the device holds a base in 16."""
+    job = make_job("qat", "chat", rows=8)
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)
+    starts = []
+    fit = supervised.fit
+
+    def note_start(context, *arguments, **options):
+        starts.append([value.clone() for value in context.model.parameters()])
+        fit(context, *arguments, **options)
+
+    monkeypatch.setattr(supervised, "fit", note_start)
+    qat.train(job)
+    first, second = starts
+    assert all(map(torch.equal, first, second))
 
 
 def test_a_group_that_does_not_divide_a_width_is_refused_with_those_that_do():

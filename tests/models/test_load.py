@@ -77,6 +77,18 @@ def test_a_loaded_model_is_ready_to_answer(tiny_chat):
     assert model.dtype == device.weights_dtype()
 
 
+@pytest.mark.parametrize(("saved", "is_read_again"), [(torch.float32, True), (torch.bfloat16, False)])
+def test_a_base_is_read_again_only_where_its_file_has_more_digits(
+    saved, is_read_again, tiny_chat, tmp_path, monkeypatch
+):
+    load.convert_parameters(load.base_model(tiny_chat, "chat"), saved).save_pretrained(tmp_path)
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)
+    held = load.base_model(tiny_chat, "chat")
+    trained = load.in_32_bits(held, tmp_path, "chat")
+    assert (trained is not held) is is_read_again
+    assert {value.dtype for value in trained.parameters()} == {torch.float32}
+
+
 def test_a_tokenizer_without_padding_or_template_gets_both(tiny_chat, tmp_path):
     folder = tmp_path / "plain"
     shutil.copytree(tiny_chat, folder)

@@ -269,6 +269,28 @@ def test_what_is_measured_on_a_gpu_answers_as_its_file_does(method, make_plan, m
         assert torch.equal(measured[0](ids).logits, reopened(ids).logits)
 
 
+@pytest.mark.parametrize("method", ["full", "qat"])
+def test_a_training_in_32_bits_on_a_gpu_starts_from_all_digits_of_its_base(
+    method, make_plan, monkeypatch, tiny_chat
+):
+    """A base is held in 16 bits there; the file has 32."""
+    monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)
+    start = {}
+
+    def fit(context, *_, **__):
+        start.update((name, value.clone()) for name, value in context.model.named_parameters())
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(supervised, "fit", fit)
+    with pytest.raises(RuntimeError, match="far enough"):
+        train(make_plan(method, "chat"))
+    tensors = load_file(tiny_chat / "model.safetensors")
+    assert start
+    for name, value in start.items():
+        assert value.dtype is torch.float32
+        assert torch.equal(value.cpu(), tensors[name]), name
+
+
 @pytest.mark.thorough
 def test_the_same_plan_gives_the_same_result_and_another_seed_another(make_plan):
     first, same, other = (train(make_plan(epochs=1, seed=seed)) for seed in (1, 1, 2))
