@@ -18,6 +18,7 @@ from studio.methods.cost_profile import CostProfile
 from studio.methods.spec import Method, Scores, Setting, Settings, StageMonitor, TrainingContext
 from studio.methods.training import full_model_io
 from studio.methods.workload import Phase, Workload, build_supervised_phases
+from studio.models import device
 from studio.models import shape as shapes
 from studio.models.shape import ModelShape
 from studio.plan import Task
@@ -128,6 +129,7 @@ def train(context: TrainingContext) -> Any:
     comparison, and the third stays empty.
     """
     from studio.methods.training import linear_head, supervised  # noqa: PLC0415 - loads torch
+    from studio.models import load  # noqa: PLC0415 - as above
 
     quantization = _load_quantization()
     scores: dict[str, Scores] = {}
@@ -139,7 +141,8 @@ def train(context: TrainingContext) -> Any:
         if context.plan.task == "classify":  # the rounded model's head starts from its own linear fit
             linear_head.fit(context, context.model)
         supervised.fit(context)
-    quantization.convert(context.model)
+    # As it is saved, with what is not rounded in the format of a base.
+    load.convert_parameters(quantization.convert(context.model), device.weights_dtype())
     if not stopped:
         scores[QUANTIZED_WHILE_TRAINING] = context.measure(context.model, context.validation)
     full_bytes, packed_bytes = quantization.disk_sizes(context.model)
@@ -195,10 +198,10 @@ def _reset_to_base(context: TrainingContext) -> None:
     task, seed = context.plan.task, context.plan.training.seed
     labels = list(context.model.config.id2label.values()) if task == "classify" else []
     base = load.base_model(context.base_folder, task, labels, seed)
+    base = load.in_32_bits(base, context.base_folder, task, labels, seed)
     _load_quantization().copy_parameters(context.model, base)
 
 
-    base = load.in_32_bits(base, context.base_folder, task, labels, seed)
 def active_stages(settings: Settings, task: Task) -> tuple[str, ...]:
     """The training at full precision comes first, where one is wanted to compare with."""
     return (FULL_PRECISION, "train") if settings["compare"] else ("train",)

@@ -250,7 +250,7 @@ def test_the_checksum_of_the_base_is_that_of_its_weights(finished, tiny_chat):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("method", ["full"])
+@pytest.mark.parametrize("method", ["full", "qat"])
 def test_what_is_measured_on_a_gpu_answers_as_its_file_does(method, make_plan, monkeypatch, tiny_chat):
     """The frequencies of its positions too, which no file has, are those that a reader computes."""
     monkeypatch.setattr(device, "weights_dtype", lambda: torch.bfloat16)

@@ -14,39 +14,62 @@ from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 from safetensors.torch import save_file
 from torchao.quantization import IntxWeightOnlyConfig, PerGroup, quantize_
 from torchao.quantization.qat import FakeQuantizedLinear, QATConfig
-from torchao.quantization.quantize_.workflows import IntxUnpackedToInt8Tensor
 
 from studio.models import device
+
+
+def _round(
+    weight: torch.Tensor, bits: int, group_size: int, scale_dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights as integers times the scale of their group: groups x group_size, and groups x 1, in 32 bits.
+
+    The largest weight of a group lies half a step above the largest integer, where it may be cut. In the
+    format of the saved scales a scale is off by no more than half a step of 8 bits (bfloat16), so none lies
+    below the smallest integer.
+    """
+    highest = 2 ** (bits - 1) - 1
+    least = max(torch.finfo(torch.float32).smallest_normal, _smallest(scale_dtype))
+    groups = weight.float().reshape(-1, group_size)
+    most = torch.maximum(-groups.amin(1, keepdim=True), groups.amax(1, keepdim=True))
+    scales = (most / (highest + 0.5)).clamp_(min=least).to(scale_dtype).float()
+    return (groups * (1.0 / scales)).round_().clamp_(max=highest), scales
+
+
+def _smallest(dtype: torch.dtype) -> float:
+    info = torch.finfo(dtype)
+    return float(info.smallest_normal * info.eps)
 
 
 class _RoundGroups(torch.autograd.Function):  # type: ignore[misc] # torch's types are not followed
     """Weights rounded as torchao's IntxFakeQuantizer rounds them, of which only the scales are kept.
 
-    The largest weight of a group lies half a step above the largest integer, where it may be cut; then it
-    gets no gradient. All others get theirs unchanged (straight-through estimator, Bengio et al. 2013).
+    A weight that is cut gets no gradient. All others get theirs unchanged (straight-through estimator, Bengio
+    et al. 2013).
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, bits: int, group_size: int) -> torch.Tensor:
+    def forward(
+        ctx: Any, weight: torch.Tensor, bits: int, group_size: int, scale_dtype: torch.dtype
+    ) -> torch.Tensor:
         ctx.highest = 2 ** (bits - 1) - 1
-        groups = weight.reshape(-1, group_size)
-        most = torch.maximum(-groups.amin(1, keepdim=True), groups.amax(1, keepdim=True))
-        scales = (most / (ctx.highest + 0.5)).clamp_(min=torch.finfo(weight.dtype).smallest_normal)
+        integers, scales = _round(weight, bits, group_size, scale_dtype)
         ctx.save_for_backward(weight, scales)
-        integers = (groups * (1.0 / scales)).round_().clamp_(max=ctx.highest)
-        return integers.mul_(scales).view_as(weight)
+        return integers.mul_(scales).view_as(weight).to(weight.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         weight, scales = ctx.saved_tensors
         integers = (weight.reshape(len(scales), -1) * (1.0 / scales)).round_()
         # 1 for integers up to the highest, 0 above: quicker than a mask of booleans.
         is_kept = integers.sub_(ctx.highest + 1).clamp_(-1, 0).neg_()
-        return is_kept.view_as(gradient).mul_(gradient), None, None
+        return is_kept.view_as(gradient).mul_(gradient), None, None, None
 
 
 class GroupRounding(torch.nn.Module):  # type: ignore[misc] # torch ships no types
     """Rounds weights in groups on each pass, in a third of torchao's time (tests/bench/rounding.py).
+
+    The scales are those that the saved file will hold, in the format of saved weights: so what is trained is
+    what is saved.
 
     Args:
         config: torchao's config of the rounding.
@@ -56,12 +79,13 @@ class GroupRounding(torch.nn.Module):  # type: ignore[misc] # torch ships no typ
         super().__init__()
         self.config, self.enabled = config, True
         self.bits = int(str(config.dtype).removeprefix("torch.int"))
+        self.scale_dtype = device.weights_dtype()
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weights as integers times the scale of their group; unchanged while it is not enabled."""
         if not self.enabled:
             return weight
-        return _RoundGroups.apply(weight, self.bits, self.config.group_size)
+        return _RoundGroups.apply(weight, self.bits, self.config.group_size, self.scale_dtype)
 
 
 class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no types
@@ -71,27 +95,20 @@ class RoundedLinear(torch.nn.Linear):  # type: ignore[misc] # torch ships no typ
         """Round the weights of a fake-quantized layer exactly as it rounds them on each pass."""
         has_bias = fake_quantized.bias is not None
         super().__init__(fake_quantized.in_features, fake_quantized.out_features, has_bias, device="meta")
-        quantizer_config = fake_quantized.weight_fake_quantizer.config
-        self.bits = fake_quantized.weight_fake_quantizer.bits
-        self.group_size = int(quantizer_config.group_size)
-        weight = fake_quantized.weight
-        quantized = IntxUnpackedToInt8Tensor.from_hp(
-            weight.detach().float(), (1, self.group_size), quantizer_config.dtype
-        )
-        # The saved file holds scales in the dtype of the saved weights, which must be multiples of exactly
-        # those.
-        scale = quantized.scale.to(device.weights_dtype()).float()
-        rounded_weight = quantized.qdata.float() * scale.repeat_interleave(self.group_size, dim=1)
+        rounding, weight = fake_quantized.weight_fake_quantizer, fake_quantized.weight
+        self.bits, self.group_size = rounding.bits, int(rounding.config.group_size)
+        integers, scales = _round(weight.detach(), self.bits, self.group_size, rounding.scale_dtype)
+        rounded_weight = (integers.to(torch.int8) * scales).view_as(weight)  # a file knows no -0 either
         self.weight = torch.nn.Parameter(rounded_weight.to(weight.dtype), weight.requires_grad)
         self.bias = fake_quantized.bias
-        self.register_buffer("scale", scale.to(weight.dtype), persistent=False)
+        self.register_buffer("scale", scales.view(self.out_features, -1), persistent=False)
 
     def int_weights(self) -> torch.Tensor:
         """The integers (int8, rows x columns).
 
         Rounding undoes that their products with the scales may be held in 16 bits.
         """
-        scale = self.scale.float().repeat_interleave(self.group_size, dim=1)
+        scale = self.scale.repeat_interleave(self.group_size, dim=1)
         return (self.weight.detach().float() / scale).round().to(torch.int8)
 
 
@@ -180,7 +197,7 @@ def packed_tensors(model: Any) -> dict[str, torch.Tensor]:
     for name, module in layers.items():
         layer = _to_rounded(module)
         packed[f"{name}.weight_packed"] = pack_to_int32(layer.int_weights(), layer.bits)
-        packed[f"{name}.weight_scale"] = layer.scale.contiguous()
+        packed[f"{name}.weight_scale"] = layer.scale.to(layer.weight.dtype).contiguous()
         packed[f"{name}.weight_shape"] = torch.tensor(layer.weight.shape)
     return packed
 

@@ -87,6 +87,25 @@ def test_weights_held_in_16_bits_on_a_gpu_come_back_as_the_same_integers(bits, m
     assert torch.equal(layer.weight, before.to(torch.bfloat16) * layer.scale.repeat_interleave(32, dim=1))
 
 
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("saved_dtype", [torch.bfloat16, torch.float16])
+def test_on_a_gpu_a_training_rounds_to_what_the_file_will_hold(bits, saved_dtype, monkeypatch):
+    """The file's scales have 16 bits, so they have them while the weights are trained in 32."""
+    monkeypatch.setattr(device, "weights_dtype", lambda: saved_dtype)
+    torch.manual_seed(0)
+    weights = torch.randn(64, 256)
+    weights[0] = 0.0
+    model = one_layer(weights, bits)
+    fake_quantization.set_rounding(model, enabled=True)
+    rounding = model["layers"][0]["up"].weight_fake_quantizer
+    in_training = rounding(weights)
+    layer = fake_quantization.convert(model)["layers"][0]["up"]
+    assert torch.equal(layer.weight, in_training)
+    assert torch.equal(layer.scale, layer.scale.to(saved_dtype).float())
+    assert torch.equal(layer.weight, layer.int_weights() * layer.scale.repeat_interleave(32, dim=1))
+    assert torch.equal(layer.weight[0], weights[0])
+
+
 @pytest.mark.parametrize("task", ["chat", "classify"])
 @pytest.mark.parametrize("bits", BITS)
 def test_rounded_converted_and_reloaded_models_say_the_same(bits, task, make_job, tmp_path):
