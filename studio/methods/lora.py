@@ -5,7 +5,7 @@ from typing import Any
 
 from studio.errors import Problem
 from studio.i18n import Message, label
-from studio.methods.cost_profile import CostProfile, low_rank
+from studio.methods.cost_profile import CostProfile, low_rank, plain_low_rank
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import peft_adapter
 from studio.models import shape as shapes
@@ -191,14 +191,18 @@ def supports_disk_offload(settings: Settings, shape: ModelShape | None) -> bool:
     return not settings["dora"] and not (shape and (shape.experts.count or shape.is_counted))
 
 
+def is_plain(settings: Settings) -> bool:
+    """Whether it runs in the studio's own layers: it has neither dropout nor magnitudes (lora_layers)."""
+    return not (settings["dropout"] or settings["dora"])
+
+
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """A pass with small matrices next to the chosen ones."""
-    return low_rank(
-        target_linears(shape, str(settings["targets"])),
-        int(settings["rank"]),
-        dropout=float(settings["dropout"]) > 0,
-        with_magnitudes=bool(settings["dora"]),
-    )
+    linears, rank = target_linears(shape, str(settings["targets"])), int(settings["rank"])
+    if is_plain(settings):
+        return plain_low_rank(linears, rank)
+    has_dropout = float(settings["dropout"]) > 0
+    return low_rank(linears, rank, has_dropout, with_magnitudes=bool(settings["dora"]))
 
 
 METHOD = Method(

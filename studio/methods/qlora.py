@@ -57,14 +57,17 @@ def supports_disk_offload(settings: Settings, shape: ModelShape | None) -> bool:
 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
-    """As LoRA, with every matrix dequantized in each direction; PEFT copies the output of a 4-bit matrix."""
+    """As LoRA, with every matrix dequantized in each direction.
+
+    PEFT's layers copy the output of a 4-bit matrix, the studio's do not.
+    """
     lora_profile = lora.cost_profile(shape, settings)
     n_linears = shape.per_block(lambda linear: 1)
     n_weights = shape.per_block(lambda linear: linear.n_in * linear.n_out)
-    outputs = shape.per_block(lambda linear: linear.n_out)
+    copied_outputs = 0.0 if lora.is_plain(settings) else shape.per_block(lambda linear: linear.n_out)
     return replace(
         lora_profile,
-        memory_traffic=lora_profile.memory_traffic + 2.0 * outputs,
+        memory_traffic=lora_profile.memory_traffic + 2.0 * copied_outputs,
         weight_traffic=lora_profile.weight_traffic + 1.1 * n_weights,
         weight_traffic_backward=lora_profile.weight_traffic_backward + 1.1 * n_weights,
         dequantized_params=n_weights,

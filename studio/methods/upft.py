@@ -9,7 +9,7 @@ from typing import Any
 from studio.data.examples import Encoded
 from studio.i18n import label
 from studio.methods import lora
-from studio.methods.cost_profile import CostProfile, low_rank
+from studio.methods.cost_profile import CostProfile, plain_low_rank
 from studio.methods.spec import Method, ParameterCount, Setting, Settings, TrainingContext
 from studio.methods.training import first_step, peft_adapter
 from studio.methods.training.sampling_sizes import (
@@ -119,7 +119,7 @@ def count_parameters(shape: ModelShape, settings: Settings, num_labels: int) -> 
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """That of a LoRA without dropout."""
-    return low_rank(shape.linears, int(settings["rank"]), dropout=False)
+    return plain_low_rank(shape.linears, int(settings["rank"]))
 
 
 def phases(settings: Settings, workload: Workload) -> tuple[Phase, ...]:

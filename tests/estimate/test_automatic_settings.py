@@ -83,7 +83,7 @@ def test_less_memory_costs_time_and_what_is_chosen_fits():
         fitting = automatic_settings.choose_step_settings(run, machine, run.workload.training)
         estimate = estimate_one.estimate_method(fitting, machine)
         assert estimate.memory_gb.high <= gb
-        minutes.append(estimate.minutes.likely)
+        minutes.append(estimate.stretches["train"])
         training = fitting.workload.training
         ways.add((training.accumulation_steps, training.gradient_checkpointing))
     assert minutes == sorted(minutes)

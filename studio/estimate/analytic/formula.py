@@ -140,9 +140,9 @@ NON_BLOCK_OPERATIONS = 60.0
 # Where nothing is trained a block's intermediate results come and go: this many numbers per token, in units
 # of the widths too (0.6 to 0.9 in traces of seven models).
 TRANSIENT_WIDTHS = 0.75
-# Bytes of a kept number under autocast: about a third of what is kept stays in 32 bits
-# (norms, PEFT's inputs).
-MIXED_PRECISION_BYTES = 2.6
+# Bytes of a number under autocast: about a third of them are in 32 bits (norms, what trained weights need).
+# On a GPU, which computes a norm at once, none are where gradients only pass through the blocks.
+MIXED_PRECISION_BYTES, HALF_PRECISION_BYTES = 2.6, 2.0
 # Gradient checkpointing computes the forward pass again but for the last product of a block; launches and
 # traffic grow by less (docs/estimator.md#arithmetic-closed-form).
 RECOMPUTED_FLOP_SHARE = 0.96
@@ -182,7 +182,10 @@ class AttachedModel:
     @property
     def bytes_per_value(self) -> float:
         """Bytes of an activation."""
-        return MIXED_PRECISION_BYTES if self.autocast_dtype else 4.0
+        if not self.autocast_dtype:
+            return 4.0
+        only_passes = self.on_gpu and not self.profile.trainable_blocks
+        return HALF_PRECISION_BYTES if only_passes else MIXED_PRECISION_BYTES
 
     @cached_property
     def widths(self) -> float:

@@ -13,6 +13,7 @@ from transformers import masking_utils
 from transformers.integrations import moe
 
 from studio.estimate.tracing.trace import Trace, grouped_mm, unpack
+from studio.methods.training.lora_layers import PlainLinear
 from studio.models.cpu_attention import is_in_float32
 
 aten = torch.ops.aten
@@ -345,10 +346,11 @@ def replace_linears_with_4bit(model: Any, dtype: torch.dtype, nested: bool = Tru
 
 
 def clone_packed_outputs(model: Any) -> None:
-    """Clone what 4-bit matrices return, where PEFT does: in the base layers of its adapters."""
-    for path, module in model.named_modules():
-        if isinstance(module, PackedLinear):
-            module.clones_output = path.endswith("base_layer")
+    """Clone what 4-bit matrices return, where PEFT does: in the base layers of its own adapters."""
+    for layer in model.modules():
+        base_layer = getattr(layer, "base_layer", None)
+        if isinstance(base_layer, PackedLinear):
+            base_layer.clones_output = not isinstance(layer, PlainLinear)
 
 
 def _trace_loading(modules: list[tuple[str, Any]], trace: Trace) -> None:

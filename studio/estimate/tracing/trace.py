@@ -106,6 +106,8 @@ CUSTOM_FLOP: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_efficient_attention: _skips_future(6, _attention_flop),
     aten._scaled_dot_product_efficient_attention_backward: _skips_future(11, _attention_backward_flop),
     aten._grouped_mm: _grouped_flop,
+    # torch counts no product that is added in place, as the studio's LoRA layers add theirs.
+    aten.addmm_: flop_registry[aten.addmm],
     torch.ops.studio.grouped_mm: _grouped_flop,
 }
 # What a CUDA kernel allocates for itself, which no dispatch mode sees (aten/src/ATen/native/cuda/SoftMax.cu:

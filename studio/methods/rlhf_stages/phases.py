@@ -7,7 +7,7 @@ None has dropout: a policy must give the same probabilities twice
 from dataclasses import replace
 
 from studio.methods import workload
-from studio.methods.cost_profile import CostProfile, low_rank
+from studio.methods.cost_profile import CostProfile, plain_low_rank
 from studio.methods.rlhf_stages import rule_rewards, schedule
 from studio.methods.spec import Settings
 from studio.methods.workload import Phase, RowTokens, Workload
@@ -27,7 +27,7 @@ EVAL_BATCH_SIZE = 16
 
 def cost_profile(shape: ModelShape, settings: Settings) -> CostProfile:
     """The cost profile of a LoRA on every matrix."""
-    return low_rank(shape.linears, int(settings["rank"]), dropout=False)
+    return plain_low_rank(shape.linears, int(settings["rank"]))
 
 
 def phases(settings: Settings, load: Workload) -> tuple[Phase, ...]:
