@@ -67,8 +67,10 @@ def discard(run: Run) -> Message | None:
     except StudioError as error:
         values = {"machine": saved.machine or run.plan.where, "run": run.id, "why": error.message}
         raise StillThere(STILL_THERE, DELETE_LATER, **values) from None
-    saved.write(run, job={}, sent=False, undeleted=False, agreed=False)
     done = (ENDED_AND_KEPT if saved.keep else DISCARDED).format(machine=saved.machine)
+    if record.read(run) != saved:  # it was resumed meanwhile
+        return done
+    saved.write(run, job={}, sent=False, undeleted=False, agreed=False)
     stored = runs.stored_status(run)
     progress = {"step": stored.step, "steps": stored.steps}
     if stored.state not in runs.ENDED_STATES:  # in case its deletion is undone

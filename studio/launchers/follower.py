@@ -52,8 +52,8 @@ CALLED_OFF = Message(
     "again when the page starts and when the run is deleted."
 )
 INSTALL_ENDED = Message(
-    "It was stopped while the studio was installed at “{machine}”. That is ended there too; the next run "
-    "there begins it again."
+    "It was stopped while the studio was installed at “{machine}”. Its installation there is ended; the next "
+    "run there installs what is missing."
 )
 NOT_AGREED = Message("Nobody has agreed to train “{name}” at “{machine}”: its data would leave this machine.")
 AGREE = Message("Start or resume it on the Train tab or with `studio train`, which ask first.")

@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
 from studio import plan as plans
 from studio import processes, runs
 from studio.launchers.hub_jobs import RESULT_FOLDER, is_stop_wished, with_cap
 from studio.runs import Run
 from studio.storage import write_text
-from studio.training import caps
+from studio.training import caps, file_list
 
 STOP_POLL_SECONDS = float(os.environ.get("STUDIO_JOB_POLL_SECONDS", "10"))
 CHECKPOINT_POLL_SECONDS = 60.0
@@ -28,6 +27,8 @@ CHECKPOINT_UPLOAD_SECONDS = 15.0
 RESULT_UPLOAD_SECONDS = float(os.environ.get("STUDIO_JOB_UPLOAD_SECONDS", "900"))
 MAX_WAIT_SECONDS = 30.0
 NOT_RESULT = ["base/**", "process.json", ".ballast", "stop"]
+# While it trains: the list of what the run leaves names a result that may never be uploaded.
+NOT_YET = [*NOT_RESULT, "model/**", file_list.LIST_FILE]
 COMMIT_TITLE = "Result of the training studio"
 
 
@@ -75,9 +76,9 @@ def _watch(worker: "subprocess.Popen[bytes]", run: Run, api: HfApi, repo: str) -
             newest = _last_checkpoint(run)
             if newest != uploaded and time.monotonic() - looked_at > CHECKPOINT_POLL_SECONDS:
                 looked_at = time.monotonic()
-                _upload(api, repo, run.folder, [*NOT_RESULT, "model/**"], CHECKPOINT_UPLOAD_SECONDS)
+                _upload(api, repo, run.folder, NOT_YET, CHECKPOINT_UPLOAD_SECONDS)
                 uploaded = newest
-        except (HfHubHTTPError, HTTPError, OSError) as error:  # the training goes on without it
+        except Exception as error:  # the training goes on without it
             sys.stderr.write(f"the hub does not answer: {type(error).__name__}\n")
 
 
@@ -101,7 +102,8 @@ def _upload(api: HfApi, repo: str, folder: Path, ignore: list[str], patience_sec
                 commit_message=COMMIT_TITLE,
             )
             return
-        except (HfHubHTTPError, HTTPError, OSError) as error:
+        # A file that was deleted meanwhile is a ValueError, a lost connection in the middle a RuntimeError.
+        except Exception as error:
             if time.monotonic() + wait_seconds > given_up_at:
                 raise
             sys.stderr.write(f"upload: {type(error).__name__}: {error!s:.200}\n")

@@ -146,10 +146,10 @@ end_all() {{
   for child in $(ps -e -o pid= -o ppid= | awk -v own="$1" '$2 == own {{print $1}}'); do end_all "$child"; done
   kill -9 "$1"
 }}
-for installer in $(find {folder} -name 'install.*' -exec cat {{}} + 2>/dev/null); do
+for installer in $(find {folder} -maxdepth 1 -name 'install.*' -exec cat {{}} + 2>/dev/null); do
   ps -ww -p "$installer" -o args= | grep -q install.lock && end_all "$installer"
 done
-find {folder} -name 'install.*' -exec rm {{}} + 2>/dev/null
+find {folder} -maxdepth 1 -name 'install.*' -exec rm {{}} + 2>/dev/null
 {workers}; do kill -9 "$pid"; done
 {remove}
 """

@@ -115,6 +115,7 @@ def in_32_bits(model: Any, folder: Path, task: Task, labels: Sequence[str] = (),
         seed: As there.
     """
     if folder_files.has_more_digits(folder, str(model.dtype).removeprefix("torch.")):
+        model.to("meta")  # else both would be held at once
         return base_model(folder, task, labels, seed, WeightStorage(in_32_bits=True))
     return convert_parameters(model, torch.float32)
 

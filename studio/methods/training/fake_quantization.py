@@ -23,16 +23,15 @@ def _round(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights as integers times the scale of their group: groups x group_size, and groups x 1, in 32 bits.
 
-    The largest weight of a group lies half a step above the largest integer, where it may be cut. In the
-    format of the saved scales a scale is off by no more than half a step of 8 bits (bfloat16), so none lies
-    below the smallest integer.
+    The largest weight of a group lies half a step above the largest integer, where it may be cut. Below the
+    smallest lies one only where a scale is too small for the format of the saved scales.
     """
     highest = 2 ** (bits - 1) - 1
     least = max(torch.finfo(torch.float32).smallest_normal, _smallest(scale_dtype))
     groups = weight.float().reshape(-1, group_size)
     most = torch.maximum(-groups.amin(1, keepdim=True), groups.amax(1, keepdim=True))
     scales = (most / (highest + 0.5)).clamp_(min=least).to(scale_dtype).float()
-    return (groups * (1.0 / scales)).round_().clamp_(max=highest), scales
+    return (groups * (1.0 / scales)).round_().clamp_(-highest - 1, highest), scales
 
 
 def _smallest(dtype: torch.dtype) -> float:

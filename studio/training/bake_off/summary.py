@@ -31,6 +31,8 @@ SCORES: Mapping[str, Message] = {
     "mae": Message("off by {value:.2g} ({low:.2g}–{high:.2g})"),
     "loss": Message("loss {value:.3f} ({low:.3f}–{high:.3f})"),
 }
+# The best state of a stage so far; an earlier studio kept one alone.
+BEST_STATES = ("checkpoints/*/trained.safetensors", "checkpoints/*/best-*/trained.safetensors")
 ALONE = Message("Use {winner}: {score} on {n} validation rows, and every other one was shown to be worse.")
 AMONG = Message(
     "{winner} leads with {score}, but {others} may be as good, as far as {n} validation rows can show."
@@ -157,7 +159,8 @@ def _cost(contender: Contender, run: Run | None) -> float | None:
 
 def _size_mb(run: Run) -> float:
     """What was learned, on disk: the saved result, else the best state of each stage so far."""
-    best_states = {path.parents[1]: path for path in run.folder.glob("checkpoints/*/best-*/*.safetensors")}
+    states = [path for pattern in BEST_STATES for path in run.folder.glob(pattern)]
+    best_states = {path.relative_to(run.folder).parts[1]: path for path in states}
     saved = [*run.model.rglob("*.safetensors")] or [*best_states.values()]
     return sum(path.stat().st_size for path in saved) / 1e6
 
