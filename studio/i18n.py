@@ -12,7 +12,7 @@ import yaml
 from pydantic_core import core_schema
 
 # The same safe loader, several times as fast where PyYAML was built with libyaml.
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LOCALES = Path(__file__).parent / "locales"
 # What a locale file says of its language itself, beside the groups of translations.
 ABOUT = "about"
@@ -202,12 +202,17 @@ class Plural(int):
         return super().__format__(spec)
 
 
+def parse_yaml(text: str) -> Any:
+    """What a text in YAML says; raises yaml.YAMLError where it is none."""
+    return yaml.load(text, Loader=_YAML_LOADER)  # noqa: S506 - safe in C or Python
+
+
 @lru_cache
 def _locale(language: str, folder: Path) -> Mapping[str, Any]:
     path = folder / f"{language}.yaml"
     if not path.is_file():
         return {}
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - safe in C or Python
+    content = parse_yaml(path.read_text(encoding="utf-8"))
     return content if isinstance(content, dict) else {}
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from studio import i18n
 from studio.errors import BadPlan, Problem
-from studio.i18n import GOT_VALUE, Message, SafeLoader
+from studio.i18n import GOT_VALUE, Message, parse_yaml
 
 Task = Literal["chat", "complete", "classify", "prefer", "prompts"]
 Value = bool | int | float | str
@@ -417,7 +417,7 @@ def load(path: Path, changes: tuple[str, ...] = (), extra_checks: tuple[PlanChec
 def _read_yaml(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
-        return yaml.load(text, Loader=SafeLoader)  # noqa: S506 - safe in C or Python
+        return parse_yaml(text)
     except FileNotFoundError:
         raise BadPlan([f"{path}: there is no such file"]) from None
     except (OSError, UnicodeDecodeError) as error:

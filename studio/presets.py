@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from studio.errors import BadPlan
-from studio.i18n import Message, SafeLoader, spell_number
+from studio.i18n import Message, parse_yaml, spell_number
 from studio.plan import Task, Value
 
 _INSTALLED = Path(__file__).parent / "_shipped"
@@ -277,7 +277,7 @@ def read_card(path: Path, content_type: type[Content]) -> Content:
             the file and the key.
     """
     try:
-        content = _load_yaml(read_text(path))
+        content = parse_yaml(read_text(path))
     except yaml.YAMLError as error:
         raise BadPlan([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
     return _parse_card(content_type, content, path)
@@ -321,14 +321,10 @@ def _read_folder(folder: Path, card_type: type[Card]) -> dict[str, Card]:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    content = _load_yaml(read_text(path))
+    content = parse_yaml(read_text(path))
     if not isinstance(content, dict):
         raise BadPlan([f"{path}: expected keys and values, but got {type(content).__name__}"])
     return content
-
-
-def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=SafeLoader)  # noqa: S506 - safe in C or Python
 
 
 def _parse_card(content_type: type[Content], raw: object, path: Path, entry: str = "") -> Content:

@@ -206,18 +206,16 @@ def all_runs() -> list[Run]:
     return sorted(_iter_runs(), key=lambda run: -run.created)
 
 
-def _iter_runs() -> Iterator[Run]:
-    for path in folder().iterdir():
-        run = _open(path) if RUN_ID.fullmatch(path.name) else None
-        if run:
-            yield run
-
-
-def runs_elsewhere() -> Iterator[Run]:
+def runs_elsewhere() -> list[Run]:
     """The runs that were started at another machine, found by one file each: page start looks at them all."""
+    return list(_iter_runs(having=REMOTE_FILE))
+
+
+def _iter_runs(having: str = "") -> Iterator[Run]:
+    """The runs whose folder has a file of this name; all without one."""
     for path in folder().iterdir():
-        is_elsewhere = RUN_ID.fullmatch(path.name) and (path / REMOTE_FILE).exists()
-        if is_elsewhere and (run := _open(path)):
+        is_wanted = RUN_ID.fullmatch(path.name) and (not having or (path / having).exists())
+        if is_wanted and (run := _open(path)):
             yield run
 
 

@@ -129,7 +129,7 @@ def code_messages():
 @cache
 def locale_groups():
     """The groups of the Chinese catalogue: module -> id -> Chinese."""
-    content = yaml.load(LOCALE_FILE.read_text(encoding="utf-8"), i18n.SafeLoader)
+    content = i18n.parse_yaml(LOCALE_FILE.read_text(encoding="utf-8"))
     return {name: entries for name, entries in content.items() if name != i18n.ABOUT}
 
 

@@ -22,6 +22,8 @@ IGNORE_INDEX = -100
 PROBE_QUESTION, PROBE_ANSWER = "question", "answer"
 # The fields of `Encoded` as earlier versions wrote them to a run's folder.
 _EARLIER_FIELDS = {"cut": "truncated", "number": "row_index"}
+# For each tokenizer the end of a turn, with the template and the end of a text that it was found for.
+_END_OF_TURN_IDS: WeakKeyDictionary[Any, tuple[tuple[Any, int], int]] = WeakKeyDictionary()
 MISSING_COLUMN = Message("“{name}” has no column {missing}; it has {columns}.")
 COLUMN_CHOSEN_TWICE = Message("The column “{column}” was chosen twice.")
 TOO_FEW_EXAMPLES = Message("“{name}” has {count} complete {count:example|examples}.")
@@ -342,10 +344,6 @@ def end_of_turn_id(tokenizer: Any) -> int:
         end_id = _find_end_of_turn_id(tokenizer)
         _END_OF_TURN_IDS[tokenizer] = (written_by, end_id)
     return end_id
-
-
-# For each tokenizer the template and end of text that it was found for, and the id.
-_END_OF_TURN_IDS: WeakKeyDictionary[Any, tuple[tuple[Any, int], int]] = WeakKeyDictionary()
 
 
 def _find_end_of_turn_id(tokenizer: Any) -> int:

@@ -90,7 +90,7 @@ def _replace_left(message: Message | None, done: Message) -> Message:
 
 def discard_again() -> None:
     """Remove what runs that are deleted or have ended have left at machines that did not answer then."""
-    for run in chain(run_index.deleted_runs(), filter(_is_unwanted, list(runs.runs_elsewhere()))):
+    for run in chain(run_index.deleted_runs(), filter(_is_unwanted, runs.runs_elsewhere())):
         with suppress(StillThere, BadPlan):  # tried again when the page starts the next time
             discard(run)
 
@@ -106,7 +106,7 @@ def _is_unwanted(run: Run) -> bool:
 
 def follow_again() -> None:
     """Follow the runs elsewhere that nobody follows; they may go on there, or have a result there."""
-    for run in list(runs.runs_elsewhere()):
+    for run in runs.runs_elsewhere():
         if runs.may_go_on_elsewhere(run) and runs.is_resumable(run):
             with suppress(StudioError):  # it stays as it is: Resume says what is wrong
                 launcher.resume(run)

@@ -10,14 +10,13 @@ import sys
 import typing
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
 from studio import presets
-from studio.i18n import Message, SafeLoader, label, register_label
+from studio.i18n import Message, label, parse_yaml, register_label
 from studio.methods.spec import Setting
 from studio.presets import CardModel
 
@@ -107,20 +106,17 @@ class DeclaredField(CardModel):
 @lru_cache
 def load_cards() -> PeftCards:
     """The labels, ranges and reasons."""
-    return PeftCards.model_validate(_read_yaml(CARDS_FILE))
+    return PeftCards.model_validate(parse_yaml(CARDS_FILE.read_text(encoding="utf-8")))
 
 
 @lru_cache
 def load_fields() -> dict[str, dict[str, DeclaredField]]:
     """The shipped form: the fields of each method by name."""
+    raw: dict[str, dict[str, Any]] = parse_yaml(FIELDS_FILE.read_text(encoding="utf-8"))
     return {
         peft_type: {name: DeclaredField.model_validate(field) for name, field in type_fields.items()}
-        for peft_type, type_fields in _read_yaml(FIELDS_FILE).items()
+        for peft_type, type_fields in raw.items()
     }
-
-
-def _read_yaml(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - safe in C or Python
 
 
 def build_settings() -> tuple[Setting, ...]:

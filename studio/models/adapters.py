@@ -14,7 +14,7 @@ import yaml
 
 from studio import presets
 from studio.errors import ModelUnavailable
-from studio.i18n import Message, SafeLoader
+from studio.i18n import Message, parse_yaml
 from studio.models.shape import list_labels
 from studio.storage import home
 
@@ -124,7 +124,7 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plan and the report of a run, as they are on the disk; empty where they cannot be read."""
     try:
         text = (folder / "plan.yaml").read_text(encoding="utf-8")
-        plan = yaml.load(text, Loader=SafeLoader)  # noqa: S506 - safe in C or Python
+        plan = parse_yaml(text)
     except (OSError, ValueError, yaml.YAMLError):
         plan = {}
     return plan if isinstance(plan, dict) else {}, _read_json(folder / "report.json")

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from studio import cgroups, presets
 from studio.errors import BadPlan
 from studio.estimate.machines import hardware
-from studio.i18n import Message, SafeLoader
+from studio.i18n import Message, parse_yaml
 from studio.models import cpu_precision, device
 from studio.models.cpu_precision import Precision
 from studio.presets import CardModel
@@ -664,8 +664,7 @@ def _read_catalogue(path: Path, modified_ns: int | None = None) -> MachineCatalo
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.load(text, Loader=SafeLoader) or {}  # noqa: S506 - safe in C or Python
+        raw = parse_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise BadPlan([f"{path}: cannot be read: {error}"]) from None
     except yaml.YAMLError as error:
