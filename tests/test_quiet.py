@@ -111,9 +111,8 @@ def test_the_log_of_a_worker_is_empty_while_all_goes_well(make_plan):
 @pytest.mark.parametrize(
     "command",
     [
-        "doctor",
         "methods",
-        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("estimate", "measure")),
+        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("doctor", "estimate", "measure")),
     ],
 )
 def test_the_other_commands_print_nothing_but_their_answer(

@@ -30,6 +30,7 @@ def choose_box(page, model_folder):
     open_tab(page, "Train")
 
 
+@pytest.mark.exhaustive
 def test_a_run_leaves_this_machine_only_once_agreed_and_comes_back(visit, box, tiny_chat):
     page = visit()
     choose_box(page, tiny_chat)

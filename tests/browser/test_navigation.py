@@ -107,6 +107,7 @@ def test_the_strip_never_shows_the_figures_of_another_plan(visit):
     assert not any("SmolLM2" in text for text in shown)
 
 
+@pytest.mark.exhaustive
 def test_a_page_that_outlived_its_server_is_loaded_anew(visit):
     page = visit("/?tab=method")
     expect_tab(page, "Method")

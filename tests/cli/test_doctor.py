@@ -21,7 +21,7 @@ def test_the_doctor_says_what_this_machine_can_do(capsys):
         assert fact in out
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_the_doctor_says_that_a_device_of_that_name_does_not_exist(capsys, monkeypatch):
     monkeypatch.setenv("STUDIO_DEVICE", "tpu")
     assert main(["doctor"]) == 0

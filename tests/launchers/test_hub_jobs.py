@@ -102,6 +102,7 @@ def test_a_job_that_still_waits_for_a_machine_is_cancelled(ada, make_run, behave
     assert ada.repos == {}, "its rows are deleted"
 
 
+@pytest.mark.exhaustive
 def test_a_stopped_job_may_take_its_time_to_upload_what_it_learned(ada, make_run, behave, monkeypatch):
     monkeypatch.setattr(follower, "STOP_PATIENCE_SECONDS", 0.5)
     behave("lingers")
@@ -169,6 +170,7 @@ def test_half_of_a_result_is_not_taken_for_all_of_it(ada, fetch, tmp_path):
     assert fetch() == WHOLE_RESULT
 
 
+@pytest.mark.exhaustive
 def test_the_hub_is_asked_once_whose_token_it_is(ada, make_run, behave):
     follower.follow(make_run().id)
     assert ada.asked_paths.count("/api/whoami-v2") == 1

@@ -88,6 +88,7 @@ def test_where_no_job_is_found_none_is_started_before_somebody_agrees(elsewhere,
     assert resume(run)[0] == "done"
 
 
+@pytest.mark.exhaustive
 def test_an_answer_that_is_lost_is_asked_for_again_at_once(cluster, make_run, monkeypatch):
     start, losses = ray_jobs.RayLauncher._start, []
 

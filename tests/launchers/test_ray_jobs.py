@@ -185,6 +185,7 @@ def test_a_token_that_is_missing_or_wrong_is_a_sentence(cluster, make_run, monke
     assert launchers.create(machine).look() == "2.60.0"
 
 
+@pytest.mark.exhaustive
 def test_checkpoints_larger_than_a_package_come_back_from_a_run_that_goes_on(cluster, make_run, monkeypatch):
     monkeypatch.setattr(ray_jobs, "MAX_PACKAGE_BYTES", 4_000_000)
     monkeypatch.setattr(ray_jobs, "PIECE_MIB", 2)

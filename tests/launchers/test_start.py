@@ -113,6 +113,7 @@ def test_a_run_goes_on_at_no_other_machine_than_its_own(quick_box, make_plan, ca
     assert runs.status(run).state == "stopped"
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_goes_on_may_be_told_its_own_machine(quick_box, make_plan, capsys):
     run = runs.create(make_plan("lora", "chat").model_copy(update={"where": "box"}))
     runs.set_status(run, "stopped", "before")

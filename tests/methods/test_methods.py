@@ -8,7 +8,7 @@ import pytest
 import torch
 from method_helpers import changed_names, load_base, load_twin, logits
 from model_families import save_family
-from ways import QUESTIONS_ALONE, WAYS
+from ways import QUESTIONS_ALONE
 
 from studio import methods, presets, runs
 from studio.data import collate
@@ -74,7 +74,6 @@ def test_an_attached_model_answers_as_before_training(job, bases):
     assert torch.equal(logits(job.model, job), logits(load_base(job, bases), job))
 
 
-@pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_the_loss_falls_on_examples_it_has_not_seen(way, finished):
     method, task = way
     report = runs.report(finished(method, task))

@@ -62,7 +62,7 @@ def test_no_event_breaks_or_tells_anything(kind, events, visitor, other_visitors
     assert TRACEBACK not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("difference", [-1, 3])
+@pytest.mark.parametrize("difference", sample([-1, 3], [-1]))
 def test_no_event_breaks_by_the_number_of_its_values(difference, events, visitor, capfd):
     for event in events:
         reply = call(visitor, event, ["x"] * max(0, len(event["inputs"]) + difference))

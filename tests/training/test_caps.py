@@ -179,7 +179,7 @@ def test_time_is_kept_for_saving_the_checkpoint_the_best_state_and_the_result(ma
             ("rlhf", "prefer", "sft"),
             ("rlhf", "prefer", "rl"),
         ],
-        [("upft", "prompts", "train"), ("rlhf", "prefer", "sft")],
+        [("upft", "prompts", "train")],
     ),
 )
 def test_a_cap_ends_each_stage_of_each_method_with_a_result_and_the_run_goes_on(

@@ -40,6 +40,7 @@ def test_parts_of_another_file_of_the_same_name_do_not_count(whole):
     assert learning_curve.missing_shares(whole) == [0.25]
 
 
+@pytest.mark.exhaustive
 def test_the_projection_is_that_of_the_three_reports(whole):
     for part, n_train, n_wrong in zip(
         learning_curve.create_missing(whole), (100, 200), (400, 300), strict=True

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from sampling import sample
 from transformers import TrainerControl, TrainerState
-from ways import WAYS, mark_sample
+from ways import WAYS
 
 from studio import methods, runs
 from studio.errors import NotPossible
@@ -24,6 +24,8 @@ from studio.training import checkpoints, launcher, worker
 from studio.training import setup as run_setup
 
 RESUMABLE_WAYS = [way for way in WAYS if methods.get(way[0]).supports_resume]
+# One for each course a run takes: a training, rows made before it, a second training to compare with, stages.
+RESUMED_IN_CI = [("lora", "classify"), ("upft", "prompts"), ("qat", "chat"), ("rlhf", "prefer")]
 # Only an emergency brake: a machine that computes something else as well takes many times as long.
 LIMIT_SECONDS = 300
 
@@ -64,7 +66,9 @@ def resume(run):
 
 @pytest.mark.thorough
 @pytest.mark.usefixtures("on_processor")
-@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize(
+    ("has_bf16", "expected"), sample([(True, "bfloat16"), (False, "float32")], [(True, "bfloat16")])
+)
 def test_a_run_keeps_the_precision_it_began_with_where_the_processor_has_it(
     make_plan, stop_after, monkeypatch, has_bf16, expected
 ):
@@ -86,9 +90,9 @@ def test_a_run_keeps_the_precision_it_began_with_where_the_processor_has_it(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("way", mark_sample(RESUMABLE_WAYS))
-def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, stop_after):
-    undisturbed = finished(*way)
+@pytest.mark.parametrize(("method", "task"), sample(RESUMABLE_WAYS, RESUMED_IN_CI))
+def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(method, task, finished, stop_after):
+    undisturbed = finished(method, task)
     run, steps = runs.create(undisturbed.plan), len(losses(undisturbed))
     stop_step = math.ceil(steps / 3) + 1
     stop_after(run, stop_step)
@@ -119,7 +123,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_been_stopped(way, finished, st
     assert not (run.folder / "checkpoints").exists()
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 def test_a_run_with_weights_in_bfloat16_goes_on_and_is_saved_in_it(make_plan, stop_after, monkeypatch):
     monkeypatch.setattr(device, "can_train_in_bf16", lambda: True)
     for name in ("autocast_dtype", "weights_dtype"):
@@ -261,7 +265,7 @@ def test_a_run_stopped_before_it_trained_goes_on_from_the_beginning(finished, ma
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("part", ["load_context", "prepare_data"])
+@pytest.mark.parametrize("part", sample(["load_context", "prepare_data"], ["prepare_data"]))
 def test_a_run_that_broke_off_before_its_first_checkpoint_goes_on_as_if_undisturbed(
     part, finished, make_plan, monkeypatch
 ):
@@ -408,7 +412,9 @@ def test_the_look_that_a_stop_brings_does_not_count_towards_stopping_early(loss_
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("method", "settings"), [("prefix", {}), ("peft", {"type": "p_tuning"})])
+@pytest.mark.parametrize(
+    ("method", "settings"), sample([("prefix", {}), ("peft", {"type": "p_tuning"})], [("prefix", {})])
+)
 def test_what_is_kept_of_a_prompt_that_broke_off_loads_to_its_checksum(
     method, settings, make_plan, bases, monkeypatch
 ):

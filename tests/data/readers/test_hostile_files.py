@@ -217,10 +217,13 @@ def test_cells_that_say_they_are_repeated_a_billion_times_do_not_fill_the_memory
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("count", "text", "message", "limit"),
-    [
-        (3_000_000, "x", rows.TOO_MANY_ROWS, 200_000),
-        (150_000, "x" * 1000, rows.TOO_MANY_CHARACTERS, 100_000_000),
-    ],
+    sample(
+        [
+            (3_000_000, "x", rows.TOO_MANY_ROWS, 200_000),
+            (150_000, "x" * 1000, rows.TOO_MANY_CHARACTERS, 100_000_000),
+        ],
+        [(150_000, "x" * 1000, rows.TOO_MANY_CHARACTERS, 100_000_000)],
+    ),
 )
 def test_a_small_parquet_with_much_in_it_is_refused(tmp_path, count, text, message, limit):
     path = tmp_path / "a.parquet"

@@ -48,7 +48,7 @@ def estimate_phases(job, kind):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("algorithm", sample(schedule.DIRECT_ALGORITHMS, ["orpo", "kto"]))
+@pytest.mark.parametrize("algorithm", sample(schedule.DIRECT_ALGORITHMS, ["kto"]))
 def test_the_trainer_takes_the_arithmetic_and_the_logits_that_were_estimated(
     algorithm, make_recorded_job, device, monkeypatch
 ):

@@ -172,10 +172,10 @@ def replays(device, monkeypatch):
     [
         ("full", True),
         ("lora", True),
-        ("adapter", True),
-        ("qlora", True),
+        pytest.param("adapter", True, marks=pytest.mark.exhaustive),
+        pytest.param("qlora", True, marks=pytest.mark.exhaustive),
         ("frozen", False),
-        ("prefix", False),
+        pytest.param("prefix", False, marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_training_that_replays_learns_what_any_other_does(
