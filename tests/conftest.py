@@ -47,7 +47,7 @@ gc.disable()
 
 # A tiny model bears far more than a real one, and tests have no time for less.
 TINY_TRAINING: dict[str, Any] = {
-    "epochs": 6,
+    "epochs": 4,
     "batch_size": 8,
     "learning_rate": 1e-2,
     "max_length": 64,
@@ -56,9 +56,9 @@ TINY_TRAINING: dict[str, Any] = {
 }
 # Where that does not suit a task or a method.
 TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
-    "classify": {"epochs": 12},
-    "prefix": {"epochs": 18},
-    "adapter": {"epochs": 18},
+    "classify": {"epochs": 8},
+    "prefix": {"epochs": 12},
+    "adapter": {"epochs": 12},
     "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 256},
 }
 
@@ -96,7 +96,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from ways import WAYS, mark_sample
 
         ways = mark_sample(WAYS)
-        # Files that run beside each other begin with other trainings: else one waits for the other's each time.
+        # Files that run beside each other begin with other trainings: else one waits for each of the other's.
         first = zlib.crc32(metafunc.module.__name__.encode()) % len(ways)
         metafunc.parametrize("way", [*ways[first:], *ways[:first]])
 

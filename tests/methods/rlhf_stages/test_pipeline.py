@@ -39,7 +39,7 @@ def test_a_run_leaves_three_sets_of_curves(three_stage_run, quick):
     points = by_stage(three_stage_run)
     assert [stage for stage in points if stage != "after"] == STAGES == list(methods.get("rlhf").stages)
     trained = {stage: [point for point in points[stage] if "loss" in point] for stage in STAGES}
-    assert [len(trained[stage]) for stage in STAGES] == [24, 4, 6]
+    assert [len(trained[stage]) for stage in STAGES] == [16, 4, 6]
     assert points["sft"][0]["step"] == 0
     assert trained["sft"][-1]["loss"] < 0.5 * trained["sft"][0]["loss"]
     assert all(0 <= point["eval_accuracy"] <= 1 for point in points["reward"] if "eval_loss" in point)
