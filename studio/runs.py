@@ -306,7 +306,7 @@ def parse_status(raw: Mapping[str, Any]) -> Status:
 
 def _check_status(status: Status) -> None:
     """Raise ValueError where a status that was read holds what no studio writes."""
-    numbers = (
+    progress_numbers = (
         status.step,
         status.steps,
         status.updated,
@@ -319,7 +319,7 @@ def _check_status(status: Status) -> None:
     is_valid = (
         all(isinstance(text, str) for text in texts)
         and status.state in STATES
-        and all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+        and all(isinstance(number, int | float) and math.isfinite(number) for number in progress_numbers)
         and all(message is None or isinstance(message, Message) for message in messages)
     )
     if not is_valid:

@@ -163,8 +163,10 @@ def _problem_type(report: Mapping[str, Any]) -> str:
 def calibrate(model: Any, run: Run) -> Calibration:
     """Fit the certainty on the rows that the run has not learned from; of numbers, their mean error."""
     rows = [row for split in ("validation", "test") for row in predictions.read_rows(run.folder, split)]
-    known = [row for row in rows if set(targets.labels_of(row)) <= {*model.labels, targets.RATING_LABEL}]
-    held_out = known[:MAX_CALIBRATION_TEXTS]
+    usable_rows = [
+        row for row in rows if set(targets.labels_of(row)) <= {*model.labels, targets.RATING_LABEL}
+    ]
+    held_out = usable_rows[:MAX_CALIBRATION_TEXTS]
     logits: list[list[float]] = []
     for start in range(0, len(held_out), CLASSIFY_BATCH_SIZE):
         batch = held_out[start : start + CLASSIFY_BATCH_SIZE]

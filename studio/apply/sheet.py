@@ -135,9 +135,9 @@ def guess_column(sheet: Sheet, task: Task, report: Mapping[str, Any]) -> str:
     """
     trained_columns = report.get("data", {}).get("columns", {})
     trained_names = [trained_columns[role] for role in INPUT_ROLES if role in trained_columns]
-    known = [name for name in trained_names if name in sheet.columns]
-    if known:
-        return str(known[0])
+    present_names = [name for name in trained_names if name in sheet.columns]
+    if present_names:
+        return str(present_names[0])
     rows = tuple(dict(zip(sheet.columns, cells, strict=True)) for cells in sheet.rows())
     is_text = task in ("classify", "complete")
     try:

@@ -254,8 +254,10 @@ def _print_result(run: Run) -> None:
             print(fault.render())
         if result := verdict.read(report):
             print(f"{result.word.render()}: {result.headline.render()} (why: studio verdict {run.id[:8]})")
-    if said := runs.status(run).failure_text():  # a cap that was reached, what is left at another machine
-        print(said)
+    if failure_text := runs.status(
+        run
+    ).failure_text():  # a cap that was reached, what is left at another machine
+        print(failure_text)
     if runs.is_resumable(run):
         start = "from where it was" if runs.has_saved_state(run) else "from the beginning"
         print(f"It goes on {start} with: studio train --resume {run.id[:8]}")

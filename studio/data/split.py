@@ -149,8 +149,8 @@ def keep_train_share(splits: Splits, share: float) -> Splits:
         (other_indices if names <= seen else first_indices).append(index)
         seen |= names
     n_kept = max(1, len(first_indices), round(share * len(splits.train)))
-    kept = sorted([*first_indices, *other_indices][:n_kept])
-    return replace(splits, train=[splits.train[index] for index in kept])
+    kept_indices = sorted([*first_indices, *other_indices][:n_kept])
+    return replace(splits, train=[splits.train[index] for index in kept_indices])
 
 
 def _group_texts(all_examples: Sequence[Example], group_ids: Sequence[int]) -> dict[int, str]:

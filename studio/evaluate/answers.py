@@ -41,8 +41,8 @@ def choose_questions(rows: Sequence[Example], task: Task) -> list[int]:
 
     Those whose answer is known; without any, in a chat the first rows.
     """
-    known = [index for index, row in enumerate(rows) if row.get("answer")]
-    candidates = known if known or task != "chat" else range(len(rows))
+    answered = [index for index, row in enumerate(rows) if row.get("answer")]
+    candidates = answered if answered or task != "chat" else range(len(rows))
     return list(candidates[:MAX_QUESTIONS])
 
 

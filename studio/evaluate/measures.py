@@ -56,9 +56,9 @@ class Measure:
 
 
 def _count_labels(outcome: Outcome, example: Example) -> tuple[int, int]:
-    """Labels rightly predicted, and labels predicted plus labels meant: the counts of an F1."""
-    predicted, meant = set(outcome["labels"]), set(targets.labels_of(example))
-    return len(predicted & meant), len(predicted) + len(meant)
+    """Labels rightly predicted, and labels predicted plus labels expected: the counts of an F1."""
+    predicted, expected = set(outcome["labels"]), set(targets.labels_of(example))
+    return len(predicted & expected), len(predicted) + len(expected)
 
 
 def is_same_answer(text: str, wanted: str) -> bool:

@@ -164,8 +164,8 @@ def _power(n: int, difference: float, losses: float, alpha: float) -> float:
     fewest, most = stats.binom.interval(1 - NEGLIGIBLE, n, different)
     counts = np.arange(fewest, most + 1)
     needed = stats.binom.isf(alpha / 2, counts, 0.5) + 1
-    found = stats.binom.sf(needed - 1, counts, (difference + losses) / different)
-    return float(stats.binom.pmf(counts, n, different) @ found)
+    detected = stats.binom.sf(needed - 1, counts, (difference + losses) / different)
+    return float(stats.binom.pmf(counts, n, different) @ detected)
 
 
 def estimate_mean(values: Sequence[float]) -> Estimate:

@@ -77,13 +77,13 @@ class RateRange:
             low, high = (format_learning_rate(rate) for rate in (self.rates[0], self.rates[-1]))
             return [NEVER_FELL.format(low=low, high=high), limit]
         is_last = self.best_index == len(self.rates) - 1
-        shown = (FALLS_TO_THE_END if is_last else FALLS).format(
+        sentence = (FALLS_TO_THE_END if is_last else FALLS).format(
             start=self.start,
             lowest=self.losses[self.best_index],
             best=format_learning_rate(self.rates[self.best_index]),
         )
         advice = KEEP if self.is_planned_near else TRY
-        return [shown, advice.format(rate=planned, advised=format_learning_rate(self.advised)), limit]
+        return [sentence, advice.format(rate=planned, advised=format_learning_rate(self.advised)), limit]
 
     def to_json(self) -> dict[str, Any]:
         """For JSON."""

@@ -63,10 +63,10 @@ def _find_decisions(row: Prediction) -> Iterator[Decision]:
     """One for the class of a text; of a text with several labels one for each label, given or left out."""
     if "probability" in row.tuned:
         yield Decision(row.tuned["probability"], row.tuned["label"] == row.example["label"])
-    meant = targets.labels_of(row.example) if "labels" in row.example else ()
+    expected = targets.labels_of(row.example) if "labels" in row.example else ()
     for label, probability in row.tuned.get("probabilities", {}).items():
         is_given = label in row.tuned["labels"]
-        yield Decision(probability if is_given else 1 - probability, is_given == (label in meant))
+        yield Decision(probability if is_given else 1 - probability, is_given == (label in expected))
 
 
 def _iterate_bins(decisions: Sequence[Decision]) -> Iterator[Bin]:

@@ -76,8 +76,8 @@ def discard(run: Run) -> Message | None:
     if stored.state not in runs.ENDED_STATES:  # in case its deletion is undone
         runs.set_status(run, "failed", stored.stage, message=done, hint=BEGIN_AGAIN, **progress)
     elif saved.undeleted:
-        said = {"message": _replace_left(stored.message, done), "hint": stored.hint, "cause": stored.cause}
-        runs.set_status(run, stored.state, stored.stage, **said, **progress)
+        texts = {"message": _replace_left(stored.message, done), "hint": stored.hint, "cause": stored.cause}
+        runs.set_status(run, stored.state, stored.stage, **texts, **progress)
     return done
 
 

@@ -116,9 +116,9 @@ class JobsLauncher:
     def _find_job(self, person: Account, run: Run, first_seq: int | None = None) -> str:
         """The id of a job of this run that has not ended, or else of the one whose first event this is."""
         jobs = list(person.api.list_jobs(labels={RUN_LABEL: run.id}, namespace=person.name))
-        found = [info for info in jobs if info.status.stage not in LAST_STAGES]
-        found += [info for info in jobs if (info.labels or {}).get(SEQ_LABEL) == str(first_seq)]
-        return found[0].id if found else ""
+        matching = [info for info in jobs if info.status.stage not in LAST_STAGES]
+        matching += [info for info in jobs if (info.labels or {}).get(SEQ_LABEL) == str(first_seq)]
+        return matching[0].id if matching else ""
 
     def _upload(self, run: Run, repo: str, person: Account) -> None:
         folder = bundle.remote_folder() / run.id

@@ -128,16 +128,16 @@ def sample_evenly_texts(texts: list[str]) -> list[str]:
 
 
 def _unreviewed_doubts(
-    dataset: Dataset, view: TableView, checked: list[int], found: Sequence[wrong_labels.LabelDoubt]
+    dataset: Dataset, view: TableView, checked: list[int], doubts: Sequence[wrong_labels.LabelDoubt]
 ) -> list[Doubt]:
-    rows_found = [checked[doubt.index] for doubt in found]
+    rows_found = [checked[doubt.index] for doubt in doubts]
     return [
         Doubt(
             rows_found[position],
             view.input_texts[rows_found[position]],
             view.labels[rows_found[position]][0],
-            found[position].label,
-            found[position].certainty,
+            doubts[position].label,
+            doubts[position].certainty,
         )
         for position in rows.unreviewed(dataset, rows_found)
     ]
@@ -162,5 +162,5 @@ def _test_texts(request: Mapping[str, Any]) -> tuple[list[str], int]:
     table = store.find(request["test"]).table()
     test_examples = examples.build_row_examples(table, request["task"], request["columns"])
     texts = [table_view.extract_texts(example, request["task"]).input for example in test_examples if example]
-    kept = sample_evenly(range(len(texts)), MAX_TEST_ROWS)
-    return [texts[index] for index in kept], len(texts)
+    sampled = sample_evenly(range(len(texts)), MAX_TEST_ROWS)
+    return [texts[index] for index in sampled], len(texts)

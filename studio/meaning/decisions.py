@@ -22,15 +22,15 @@ def build_change(kind: str, table: Table, column: str, decisions: list[tuple[int
     """
     if column not in table.columns:
         return Change(kind)
-    known = {row: choice for row, choice in decisions if 0 <= row < len(table.rows)}
-    cells = [(row, column, table.rows[row][column]) for row, choice in known.items() if choice == KEEP]
+    choices = {row: choice for row, choice in decisions if 0 <= row < len(table.rows)}
+    cells = [(row, column, table.rows[row][column]) for row, choice in choices.items() if choice == KEEP]
     labels = {
         row: choice.removeprefix(LABEL_PREFIX).strip()[:MAX_LABEL_CHARS]
-        for row, choice in known.items()
+        for row, choice in choices.items()
         if choice.startswith(LABEL_PREFIX)
     }
     cells += [(row, column, label) for row, label in labels.items() if label]
-    drop = tuple(sorted(row for row, choice in known.items() if choice == DROP))
+    drop = tuple(sorted(row for row, choice in choices.items() if choice == DROP))
     return Change(kind, drop, tuple(sorted(cells)))
 
 
@@ -48,6 +48,8 @@ def build_addition(table: Table, others: Table, text_column: str) -> Change:
     if column not in others.columns:
         guess = infer_roles.guess_roles(others).columns
         column = guess.get("text") or next(iter(guess.values()))
-    known = {row[text_column].strip() for row in table.rows}
-    new_texts = dict.fromkeys(text for row in others.rows if (text := row[column].strip()) not in known)
+    present_texts = {row[text_column].strip() for row in table.rows}
+    new_texts = dict.fromkeys(
+        text for row in others.rows if (text := row[column].strip()) not in present_texts
+    )
     return Change("add_texts", added=tuple(((text_column, text),) for text in new_texts if text))

@@ -64,11 +64,11 @@ def find(embeddings: Array, labels: list[str], on_progress: ProgressCallback) ->
     """
     names, counts = np.unique(labels, return_counts=True)
     kept_names = names[counts >= N_FOLDS]
-    kept = np.flatnonzero(np.isin(labels, kept_names))
+    kept_rows = np.flatnonzero(np.isin(labels, kept_names))
     if len(kept_names) < 2:
         return WrongLabels((), 1.0)
     on_progress(0, 1)
-    vectors, targets = embeddings[kept], np.searchsorted(kept_names, np.array(labels)[kept])
+    vectors, targets = embeddings[kept_rows], np.searchsorted(kept_names, np.array(labels)[kept_rows])
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=SEED)
     probabilities = cross_val_predict(
         linear_fit.logistic_regression(), vectors, targets, cv=folds, method="predict_proba"
@@ -78,7 +78,7 @@ def find(embeddings: Array, labels: list[str], on_progress: ProgressCallback) ->
     if agreement < MIN_AGREEMENT:
         return WrongLabels((), agreement)
     doubts = tuple(
-        LabelDoubt(int(kept[row]), str(kept_names[best[row]]), float(probabilities[row, best[row]]))
+        LabelDoubt(int(kept_rows[row]), str(kept_names[best[row]]), float(probabilities[row, best[row]]))
         for row in _doubted_rows(vectors, targets, probabilities)
     )
     return WrongLabels(doubts, agreement)

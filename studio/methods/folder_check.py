@@ -126,8 +126,8 @@ def _examine_tokenizer(folder: Path, task: Task, n_embeddings: int, model_shape:
             findings.append(Finding(NO_PADDING, NO_PADDING_TO_DO))
         return findings
     if tokenizer.eos_token_id is None:
-        known = [token for token in LIKELY_END_TOKENS if token in vocabulary]
-        candidates = known or ANY_SPECIAL_TOKEN
+        likely_tokens = [token for token in LIKELY_END_TOKENS if token in vocabulary]
+        candidates = likely_tokens or ANY_SPECIAL_TOKEN
         return [*findings, Finding(NO_END_TOKEN, NO_END_TOKEN_TO_DO.format(candidates=candidates))]
     if task != "complete":
         findings += _examine_template(tokenizer)

@@ -71,9 +71,9 @@ def describe() -> str:
     if torch.backends.mps.is_available():
         names.append("Apple GPU")
     used = {"cuda": "an NVIDIA GPU", "mps": "the Apple GPU", "cpu": "the processor"}[device_type()]
-    numbers = str(autocast_dtype() or torch.float32).removeprefix("torch.")
-    found = ", ".join(names) or "no GPU"
-    return f"torch {torch.__version__}; {found}: training runs on {used} and computes in {numbers}"
+    precision = str(autocast_dtype() or torch.float32).removeprefix("torch.")
+    gpu_names = ", ".join(names) or "no GPU"
+    return f"torch {torch.__version__}; {gpu_names}: training runs on {used} and computes in {precision}"
 
 
 def torch_device() -> "torch.device":

@@ -155,9 +155,9 @@ def _ask_child(request: str) -> dict[str, Any]:
         pass
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         why = Message("it gave no answer.")
-    asked = json.loads(request)
-    family = str(asked["config"].get("model_type", ""))[:40] or "?"
-    message = NOT_COUNTED.format(name=asked["name"], family=family, why=why)
+    spec = json.loads(request)
+    family = str(spec["config"].get("model_type", ""))[:40] or "?"
+    message = NOT_COUNTED.format(name=spec["name"], family=family, why=why)
     return {"message": message.to_json(), "to_do": CHOOSE_OTHER_FAMILY.to_json()}
 
 

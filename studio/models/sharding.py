@@ -22,26 +22,26 @@ def is_sharded(model: Any) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def shard(whole: Any, folder: Path) -> Any:
+def shard(full_model: Any, folder: Path) -> Any:
     """A model spread over the ranks, with the parameters that the first one's whole model has, in 32 bits.
 
     Every rank has to call it.
 
     Args:
-        whole: The whole model; of the other ranks' only the shape and the names count.
+        full_model: The whole model; of the other ranks' only the shape and the names count.
         folder: Its base's folder.
     """
-    blocks = layers.get_blocks(whole)
-    block_list = next(name for name, module in whole.named_modules() if module is blocks)
+    blocks = layers.get_blocks(full_model)
+    block_list = next(name for name, module in full_model.named_modules() if module is blocks)
     distributed_config = DistributedConfig(
         fsdp_size=ranks.count(),
         fsdp_plan={f"{block_list}.*": "free_full_weight"},
         fsdp_mixed_precision=device.autocast_dtype() is torch.bfloat16,
     )
-    config = copy.deepcopy(whole.config)
+    config = copy.deepcopy(full_model.config)
     # From here some families count positions; the tokenizer's came later (load.base_model).
     config.pad_token_id = type(config).from_pretrained(folder).pad_token_id
-    model = type(whole).from_pretrained(
+    model = type(full_model).from_pretrained(
         folder,
         config=config,
         dtype=torch.float32,
@@ -50,26 +50,26 @@ def shard(whole: Any, folder: Path) -> Any:
         trust_remote_code=False,
         use_safetensors=True,
     )
-    model.config.pad_token_id = whole.config.pad_token_id
-    whole_by_name = dict(whole.named_parameters())
+    model.config.pad_token_id = full_model.config.pad_token_id
+    full_parameters = dict(full_model.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            whole_parameter = whole_by_name[name].detach().float()
+            whole_parameter = full_parameters[name].detach().float()
             # Of these, the first rank's counts.
             parameter.copy_(distribute_tensor(whole_parameter, parameter.device_mesh, parameter.placements))
     return model
 
 
-def gather(model: Any, whole: Any) -> None:
+def gather(model: Any, full_model: Any) -> None:
     """Put a spread model's parameters into the first rank's whole model, and let go of them.
 
     Every rank has to call it; the spread model is of no use afterwards.
     """
-    whole_by_name = dict(whole.named_parameters())
+    full_parameters = dict(full_model.named_parameters())
     with torch.no_grad():
         for name, gathered in whole_parameters(model):
             if ranks.is_first():
-                whole_by_name[name].copy_(gathered)
+                full_parameters[name].copy_(gathered)
     for parameter in model.parameters():
         storage = parameter.to_local().untyped_storage()
         if storage.resizable():  # in main memory it may be a view of a file

@@ -71,10 +71,12 @@ def _fill(model: Any) -> None:
     """Give every part of a model numbers, and its matrices thin forms."""
     head, thin = model.get_output_embeddings(), _ThinMatrices()
     for name, module in list(model.named_modules()):
-        own = dict(module.named_parameters(recurse=False))
-        if name.endswith("experts") and any(value.ndim == 3 and value.is_meta for value in own.values()):
+        parameters = dict(module.named_parameters(recurse=False))
+        if name.endswith("experts") and any(
+            value.ndim == 3 and value.is_meta for value in parameters.values()
+        ):
             module.forward = _pass_on
-        for key, value in own.items():
+        for key, value in parameters.items():
             is_table = isinstance(module, torch.nn.Embedding)
             if value.is_meta or is_table:
                 spread = TABLE_SPREAD if is_table else value.shape[-1] ** -0.5
@@ -88,9 +90,9 @@ def _pass_on(hidden: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
 
 
 def _repeat_numbers(like: torch.Tensor, spread: float) -> torch.Tensor:
-    """Random numbers in the form of a tensor: each row is the one before, moved by one."""
-    numbers = torch.randn(sum(like.shape)) * spread
-    return numbers.as_strided(like.shape, (1,) * like.ndim)
+    """Random values in the form of a tensor: each row is the one before, moved by one."""
+    values = torch.randn(sum(like.shape)) * spread
+    return values.as_strided(like.shape, (1,) * like.ndim)
 
 
 class _ThinMatrices:

@@ -171,8 +171,8 @@ def read_curve(points: Iterable[Point]) -> Finding | None:
     """
     curve = _latest_stage(points)
     for rule in RULES:
-        if found := rule.find(curve):
-            return Finding(rule.name, *found)
+        if match := rule.find(curve):
+            return Finding(rule.name, *match)
     return None
 
 

@@ -84,8 +84,8 @@ def join(rank: int, n_ranks: int, store: "TCPStore") -> None:
     from torch import distributed  # noqa: PLC0415 - a worker that waits does without
 
     # Each sees one GPU alone, its first.
-    numbers = (rank, n_ranks, 0, n_ranks, HOST, store.port)
-    os.environ |= dict(zip(RANK_VARIABLES, map(str, numbers), strict=True))
+    values = (rank, n_ranks, 0, n_ranks, HOST, store.port)
+    os.environ |= dict(zip(RANK_VARIABLES, map(str, values), strict=True))
     if sys.platform == "linux":
         os.environ |= LOOPBACK_VARIABLES
     backend = "nccl" if device.device_type() == "cuda" else "gloo"

@@ -105,12 +105,12 @@ class FollowingMonitor(TrainerCallback):  # type: ignore[misc] # transformers sh
 
     def _assist(self) -> Any:
         """Do this rank's part of what the first one does, until that one goes on: what it has decided."""
-        while isinstance(told := ranks.say(None), str):
-            if told == SAVE_BEST:
+        while isinstance(reply := ranks.say(None), str):
+            if reply == SAVE_BEST:
                 trainable.save(self.model, self.folder)
             elif self.measure:
                 self.measure()
-        return told
+        return reply
 
 
 def follow(run: Run) -> None:

@@ -313,10 +313,10 @@ def _choose_precision(run: Run) -> Precision:
 
 def _load_or_measure_precision(path: Path) -> Precision:
     """What the run began with, unless STUDIO_PRECISION or this processor forbid it; else what is faster."""
-    kept: Precision | None = read_json(path).get("precision")
+    saved_precision: Precision | None = read_json(path).get("precision")
     possible = {"float32", "bfloat16"} if cpu_precision.has_native_bf16() else {"float32"}
-    if kept in possible and cpu_precision.requested_precision() == "auto":
-        return kept
+    if saved_precision in possible and cpu_precision.requested_precision() == "auto":
+        return saved_precision
     device.set_precision("auto")
     chosen: Precision = "bfloat16" if device.autocast_dtype() else "float32"
     path.parent.mkdir(exist_ok=True)

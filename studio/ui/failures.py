@@ -25,5 +25,5 @@ def log_failure(action: str, error: BaseException) -> None:
     own_frames = [frame for frame in frames if frame.filename.startswith(STUDIO_FOLDER)]
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in (*own_frames[-1:], *frames[-1:])]
     why = " ".join(f"{type(error).__name__}: {error}".split())
-    shown = "".join(character for character in why[:MAX_LOGGED_CHARS] if character.isprintable())
-    sys.stderr.write(f"studio: {action}: {shown} ({', '.join(places)})\n")
+    printable = "".join(character for character in why[:MAX_LOGGED_CHARS] if character.isprintable())
+    sys.stderr.write(f"studio: {action}: {printable} ({', '.join(places)})\n")

@@ -26,8 +26,8 @@ def follow_branches(parsed: ParsedRows) -> ParsedRows:
         messages = _branch(columns.load(row[tree]), row[leaf] if leaf else "")
         return {"messages": chat_format.dump_messages(messages) if messages else ""}
 
-    kept = columns.first_named(parsed.columns, ("title",))
-    dropped = [column for column in parsed.columns if column != kept]
+    title_column = columns.first_named(parsed.columns, ("title",))
+    dropped = [column for column in parsed.columns if column != title_column]
     return columns.replace_columns(parsed, dropped, ("messages",), make, BRANCHES_TAKEN)
 
 

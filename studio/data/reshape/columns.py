@@ -131,6 +131,6 @@ def replace_columns(
         make: Makes the cells of the new columns of a row.
         note: The sentence that says so.
     """
-    kept = [column for column in parsed.columns if column not in {*dropped, *added}]
-    rows = [{**make(row), **{column: row[column] for column in kept}} for row in parsed.rows]
-    return replace(parsed, columns=(*added, *kept), rows=rows, notes=(*parsed.notes, note))
+    kept_columns = [column for column in parsed.columns if column not in {*dropped, *added}]
+    rows = [{**make(row), **{column: row[column] for column in kept_columns}} for row in parsed.rows]
+    return replace(parsed, columns=(*added, *kept_columns), rows=rows, notes=(*parsed.notes, note))

@@ -58,12 +58,12 @@ def _rated_answers(row: Row, answers_column: str, ratings_column: str) -> list[R
     if not isinstance(ratings, list):
         ratings = [_find(answer, RATING_KEYS) for answer in answers]
     texts = [answer if isinstance(answer, str) else _find(answer, TEXT_KEYS) for answer in answers]
-    numbers = [_number(rating) for rating in ratings]
-    if len(texts) != len(numbers):
+    scores = [_number(rating) for rating in ratings]
+    if len(texts) != len(scores):
         return []
     return [
         RatedAnswer(number, text)
-        for text, number in zip(texts, numbers, strict=True)
+        for text, number in zip(texts, scores, strict=True)
         if isinstance(text, str) and text.strip() and number is not None
     ]
 

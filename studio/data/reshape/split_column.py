@@ -24,8 +24,8 @@ def leave_out_test_rows(parsed: ParsedRows) -> ParsedRows:
     if not column:
         return parsed
     values = {row[column].strip().lower() for row in parsed.rows}
-    known = TRAIN_VALUES | TEST_VALUES | VALIDATION_VALUES
-    if not values <= known or not values & TRAIN_VALUES or not values & TEST_VALUES:
+    part_names = TRAIN_VALUES | TEST_VALUES | VALIDATION_VALUES
+    if not values <= part_names or not values & TRAIN_VALUES or not values & TEST_VALUES:
         return parsed
     rows = [row for row in parsed.rows if row[column].strip().lower() not in TEST_VALUES]
     kept_columns = tuple(name for name in parsed.columns if name != column)

@@ -359,8 +359,8 @@ class _Pass:
 
     def _bytes_moved_into_rows(self) -> float:
         """Return what a block moves in one direction where texts go into padded rows and back (bytes)."""
-        numbers = (2 * self.tokens + self.padded_tokens) * self._attended_width
-        return MOVING_TRAFFIC * self._bytes_in_products * numbers
+        n_elements = (2 * self.tokens + self.padded_tokens) * self._attended_width
+        return MOVING_TRAFFIC * self._bytes_in_products * n_elements
 
     def _kept_bytes_of_rows(self) -> float:
         """Return what padded rows keep more of a block (bytes): padding, and what comes out once more."""

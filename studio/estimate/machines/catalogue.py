@@ -556,12 +556,12 @@ def find_hardware(gpu_name: str) -> str:
 def find_hardware_of_kind(kind: str) -> str:
     """Return the id of the only hardware whose name has this word, such as H100; empty where several have."""
     word = re.compile(rf"\b{re.escape(kind)}\b", re.IGNORECASE)
-    found = [
+    matches = [
         spec_id
         for spec_id, spec in _load_catalogue().cards.items()
         if any(word.search(name) for name in (spec.name, *spec.seen_as))
     ]
-    return found[0] if len(found) == 1 else ""
+    return matches[0] if len(matches) == 1 else ""
 
 
 def build_own_machine(machine_id: str, entry: MachineEntry) -> Machine | None:

@@ -118,12 +118,12 @@ def find_holding_machine(context: EstimateContext, machines: Iterable[Machine]) 
         The number of GPUs and a machine with them; None where no number does.
     """
     by_card = {machine.card: machine for machine in machines if machine.is_gpu and machine.cards == 1}
-    found = [
+    candidates = [
         (cards, machine)
         for machine in by_card.values()
         if (cards := limits.min_cards(replace(context, machine=machine)))
     ]
-    return min(found, key=lambda item: (item[0], item[1].usable_bytes), default=None)
+    return min(candidates, key=lambda item: (item[0], item[1].usable_bytes), default=None)
 
 
 def _sort_key(option: MachineOption) -> tuple[object, ...]:

@@ -140,12 +140,13 @@ def describe_scores(report: Report, result: Verdict | None) -> Section | None:
     """More scores beside those of what there was before; None where there are none, as in earlier runs."""
     scores = [*map(DetailScore.from_json, report.get("detail_scores") or ())]
     has_few_rows = not result or result.n < MIN_ROWS
-    shown = [score for score in scores if not (score.is_share and has_few_rows)]
-    if not shown:
+    shown_scores = [score for score in scores if not (score.is_share and has_few_rows)]
+    if not shown_scores:
         return None
     names = messages.CLASSIFIERS if report.get("calibration") else messages.MODELS
     rows = [
-        [score.name, _detail_cell(score, score.before), _detail_cell(score, score.tuned)] for score in shown
+        [score.name, _detail_cell(score, score.before), _detail_cell(score, score.tuned)]
+        for score in shown_scores
     ]
     return Section(messages.SCORES_HEADING, table=Table((messages.SCORE_HEAD, *names), rows))
 

@@ -112,8 +112,8 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
         """Take back the answers that were written after the step that the training goes on from."""
         text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-        write_text(self.path, "".join(kept))
+        kept_lines = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+        write_text(self.path, "".join(kept_lines))
 
     def _write_samples(self, step: int, attempts: Sequence[Attempt], rewards: Sequence[float]) -> None:
         stride = max(1, len(attempts) // MAX_SAMPLES)

@@ -69,12 +69,12 @@ class SeededLengthGroupedSampler(LengthGroupedSampler):  # type: ignore[misc] # 
         """The places of the examples in an epoch's order; a last batch that is not full stays the last."""
         places = list(super().__iter__())
         n_full = len(places) // self.batch_size
-        rest = places[n_full * self.batch_size :]
+        last_batch = places[n_full * self.batch_size :]
         starts = range(0, n_full * self.batch_size, self.batch_size)
         batches = [places[start : start + self.batch_size] for start in starts]
         order = torch.randperm(max(n_full - 1, 0), generator=self.generator).tolist()
         shuffled = [batches[1 + number] for number in order]
-        return itertools.chain(*batches[:1], *shuffled, rest)
+        return itertools.chain(*batches[:1], *shuffled, last_batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch (accelerate calls this)."""

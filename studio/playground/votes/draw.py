@@ -45,6 +45,6 @@ def to_choice(screen_choice: str, first_is_left: bool) -> Choice:
 
 
 def _own_order(vote: BlindVote, voter: str) -> list[int]:
-    numbers = list(range(len(vote.questions())))
-    random.Random(f"{vote.seed} {voter}").shuffle(numbers)  # noqa: S311 - the seed is secret
-    return numbers
+    order = list(range(len(vote.questions())))
+    random.Random(f"{vote.seed} {voter}").shuffle(order)  # noqa: S311 - the seed is secret
+    return order

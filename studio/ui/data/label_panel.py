@@ -326,7 +326,7 @@ def wire(
     """Suggest, review and save; `report` is the one by meaning, and `test` the separate test set."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False}
     task, columns = data_tab.task, data_tab.columns
-    shown = [panel.notice, panel.texts, panel.stop_button]
+    outputs = [panel.notice, panel.texts, panel.stop_button]
     suggest_inputs = [source, task, columns]
     columns_changed = events.after_any(source.change, columns.change, task.change)
     columns_changed.then(
@@ -346,7 +346,7 @@ def wire(
         **quiet,
     )
     suggested = panel.suggest_button.click(
-        suggest, suggest_inputs, shown, show_progress="hidden", trigger_mode="once", concurrency_limit=2
+        suggest, suggest_inputs, outputs, show_progress="hidden", trigger_mode="once", concurrency_limit=2
     )
     saved = panel.texts.save(
         save,
@@ -360,7 +360,7 @@ def wire(
         outputs=[source, data_tab.revision, panel.notice, panel.texts],
         **quiet,
     )
-    went_on = saved.then(go_on, [panel.texts, *suggest_inputs], shown, show_progress="hidden")
+    went_on = saved.then(go_on, [panel.texts, *suggest_inputs], outputs, show_progress="hidden")
     panel.stop_button.click(
         lambda: (notices.notice(""), gr.update(visible=False)),
         None,

@@ -145,8 +145,8 @@ def fix_finding(
     same = {**content, "wait": "", "turn": next(_report_counter)}
     unchanged = (gr.skip(),) * 3
     if kind == "no_encoder":
-        for shown in _check(source, fields["task"], columns, test, request, fetches=True):
-            yield *unchanged, shown
+        for update in _check(source, fields["task"], columns, test, request, fetches=True):
+            yield *unchanged, update
         return
     if kind != "leak_by_meaning":
         yield *unchanged, same

@@ -324,8 +324,8 @@ def choose_kind(kind: object) -> tuple[Any, ...]:
     """Show the fields that what is to be added has; those after `kind`, in the form's order."""
     is_box, is_cluster = kind == "ssh", kind == "ray"
     is_machine = is_box or is_cluster
-    shown = (is_machine, is_box, is_cluster, is_machine, is_machine, is_cluster, is_cluster, not is_box)
-    return tuple(gr.update(visible=is_shown) for is_shown in shown)
+    visibility = (is_machine, is_box, is_cluster, is_machine, is_machine, is_cluster, is_cluster, not is_box)
+    return tuple(gr.update(visible=is_shown) for is_shown in visibility)
 
 
 def _build_form() -> Form:

@@ -155,10 +155,10 @@ def _describe_link(token: str, request: gr.Request, lang: str) -> dict[str, Any]
 
 def _network_addresses() -> list[str]:
     """The IPv4 addresses under which others in the network may reach this machine."""
-    found = [entry for entries in psutil.net_if_addrs().values() for entry in entries]
+    addresses = [entry for entries in psutil.net_if_addrs().values() for entry in entries]
     return [
         entry.address
-        for entry in found
+        for entry in addresses
         if entry.family == socket.AF_INET and not entry.address.startswith("127.")
     ]
 
@@ -208,7 +208,7 @@ def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> VotePanel:
     notice = notices.notice_box("vote-notice")
     vote = gr.Dropdown([], label=t(VOTE), info=t(VOTE_HELP), visible=False, elem_id="vote-choice")
     with gr.Column(visible=False) as column:
-        shown = gr.HTML(
+        view = gr.HTML(
             vote_page.page_value("", "en"),
             html_template="<div></div>",
             js_on_load=vote_page.script() + VOTE_SCRIPT,
@@ -228,5 +228,5 @@ def build(run_dropdown: gr.Dropdown, run_ids: gr.BrowserState) -> VotePanel:
         concurrency_limit=1,
     )
     stop_button.click(say_stopped, None, notice, cancels=prepared, **UNQUEUED)
-    vote.change(open_vote, vote, [shown, link, column], **UNQUEUED)
+    vote.change(open_vote, vote, [view, link, column], **UNQUEUED)
     return VotePanel(vote, column)

@@ -113,12 +113,12 @@ def _describe_proof(side: str, proof: SelfTestResult, lang: str) -> dict[str, st
     passed = moved == 0 if side == "base" else moved > 0
     is_verified = badge.holds and passed
     weights = (WEIGHTS_MATCH if badge.as_trained else WEIGHTS_DIFFER)[side]
-    shown = (weights if badge.is_report_intact else REPORT_CHANGED).render(lang)
+    weights_text = (weights if badge.is_report_intact else REPORT_CHANGED).render(lang)
     self_test = (BASE_PROOF if side == "base" else TUNED_PROOF).render(lang, moved=moved)
     return {
         "verdict": (VERIFIED if is_verified else NOT_VERIFIED)[side].render(lang),
         "badge": BADGE.render(lang, name=badge.name, checksum=badge.checksum),
-        "proof": f"{shown} {self_test}",
+        "proof": f"{weights_text} {self_test}",
         "trust": "holds" if is_verified else "fails",
     }
 
@@ -149,6 +149,6 @@ def _explain_bars(scores: Mapping[str, float], problem_type: str, lang: str) -> 
         return ""
     if problem_type != "multi_label_classification":
         return UNCALIBRATED.render(lang)
-    given = [name for name, share in scores.items() if share >= LABEL_THRESHOLD]
-    message = LABELS_GIVEN if given else NO_LABEL_GIVEN
-    return message.render(lang, threshold=LABEL_THRESHOLD, labels=given)
+    likely_labels = [name for name, share in scores.items() if share >= LABEL_THRESHOLD]
+    message = LABELS_GIVEN if likely_labels else NO_LABEL_GIVEN
+    return message.render(lang, threshold=LABEL_THRESHOLD, labels=likely_labels)

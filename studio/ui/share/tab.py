@@ -79,11 +79,11 @@ def _show_details(run_id: str, form: str, lang: str) -> tuple[Any, ...]:
     if form not in export.available_formats(run):
         return _no_details()
     text = card.render_card(run, form, lang)
-    shown = strip_front_matter(card.render_card(run, form, lang, with_code=False))
+    preview_text = strip_front_matter(card.render_card(run, form, lang, with_code=False))
     return (
         gr.update(visible=True),
         render_snippets(list_snippets(run, form, lang)),
-        demote_headings(shown),
+        demote_headings(preview_text),
         text,
     )
 

@@ -289,13 +289,13 @@ def build(browser_runs: gr.BrowserState, inputs: dict[str, Any]) -> None:
     for trigger in (panel.expand, timer.tick):
         trigger(look, [bake_off_id, browser_runs], outputs, **UNQUEUED)
     own_fields = {"bake_off_id": bake_off_id, "chosen": chosen, "minutes": minutes}
-    asked = {**inputs, **own_fields, "browser_runs": browser_runs}
+    start_inputs = {**inputs, **own_fields, "browser_runs": browser_runs}
     answer = consent_sheet.wire(sheet, notice)
     start_button.click(None, None, notice, js=notices.build_checking_js(), **UNQUEUED)
-    start_button.click(start, inputs_kwargs=asked, outputs=outputs, trigger_mode="once", **UNQUEUED)
+    start_button.click(start, inputs_kwargs=start_inputs, outputs=outputs, trigger_mode="once", **UNQUEUED)
     sheet.agree.click(
         start,
-        inputs_kwargs={**asked, **answer},
+        inputs_kwargs={**start_inputs, **answer},
         outputs=outputs,
         trigger_mode="once",
         **UNQUEUED,

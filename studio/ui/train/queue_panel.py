@@ -81,8 +81,8 @@ def change(browser_runs: object, event: gr.EventData, request: gr.Request) -> tu
         message = _apply(read_event(event, "action"), run)
     except (StudioError, OSError) as error:
         return notices.error_notice(explain(error), lang), _build_value(browser_runs, lang)
-    said = notices.notice(message.render(lang, name=run_queue.find_name(run)))
-    return said, _build_value(browser_runs, lang)
+    answer = notices.notice(message.render(lang, name=run_queue.find_name(run)))
+    return answer, _build_value(browser_runs, lang)
 
 
 def _apply(action: object, run: Run) -> Message:
