@@ -55,17 +55,22 @@ def fit(logits: Any, targets: Any, several: bool) -> Calibration:
     fitted = temperature.fit(logits, targets, several)
     message = CALIBRATED.format(
         count=count,
-        right=float(is_right.mean()),
-        before=float(_certainties(logits, several).mean()),
-        after=float(_certainties(logits / fitted.temperature, several).mean()),
+        right=float(is_right.reshape(count, -1).all(-1).mean()),
+        before=_mean_certainty(logits, several),
+        after=_mean_certainty(logits / fitted.temperature, several),
     )
     return Calibration(fitted.temperature, message)
 
 
 def certainty(logits: Any, fitted_temperature: float, several: bool) -> float:
     """How sure a model is of what it says of one text, 0 to 1; of several labels, of the least sure one."""
-    row = np.asarray(logits, float)[None] / fitted_temperature
-    return float(_certainties(row, several).min())
+    return _mean_certainty(np.asarray(logits, float)[None] / fitted_temperature, several)
+
+
+def _mean_certainty(logits: Any, several: bool) -> float:
+    """How sure a model is of a text on average; of several labels, of the least sure one."""
+    certainties = _certainties(logits, several)
+    return float(certainties.reshape(len(logits), -1).min(-1).mean())
 
 
 def _decide(logits: Any, several: bool) -> Any:

@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="static: free, runs in the visitor's browser; gradio: base and tuned side by side "
         "(default: static where the result can)",
     )
-    parser.add_argument("--public", action="store_true", help="let everyone open it; else only you do")
+    parser.add_argument(
+        "--public", action="store_true", help="let everyone open it; else only you or your team"
+    )
     parser.add_argument(
         "--language", choices=languages(), default="en", help="the language of its page (default en)"
     )

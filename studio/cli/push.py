@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FORM",
         help="data, or a form of `studio export` (default: the first that there is)",
     )
-    parser.add_argument("--public", action="store_true", help="let everyone see it; else only you do")
+    parser.add_argument(
+        "--public", action="store_true", help="let everyone see it; else only you or your team"
+    )
     parser.add_argument(
         "--language", choices=languages(), default="en", help="the language of the card (default en)"
     )

@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folder, the name of the Space, and who may see it."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="a new folder for the Space's files")
     parser.add_argument("--push", metavar="NAME", help="create the Space of this name (or OWNER/NAME), too")
-    parser.add_argument("--public", action="store_true", help="let everyone use it; else only you do")
+    parser.add_argument(
+        "--public", action="store_true", help="let everyone use it; else only you or your team"
+    )
     hub_login.add_arguments(parser)
 
 

@@ -75,10 +75,8 @@ def prepare(run: Run, kind: str, repo: str, account: Account, language: str = "e
     _require_kind(run, kind)
     full_name = account.full_name(repo)
     folder = push.uploads_folder(run) / f"space-{kind}-{language}"
-    if not push.is_current(folder, run):
-        shutil.rmtree(folder, ignore_errors=True)
-        write = _write_static if kind == STATIC else _write_gradio
-        write(run, folder, language)
+    write = _write_static if kind == STATIC else _write_gradio
+    push.write_once(run, folder, lambda draft: write(run, draft, language))
     hardware = space_bundle.HARDWARE if kind == GRADIO else ""
     return Upload(
         folder,

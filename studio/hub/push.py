@@ -1,13 +1,15 @@
 """Pushes a run to the hub: its result in one form, or the data that it learned from; private unless said."""
 
+import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import yaml
+from huggingface_hub import CommitOperationDelete
 
 from studio import export, processes, runs
 from studio.errors import NotPossible, StudioError
@@ -27,8 +29,16 @@ DATA_LABEL = label("Data: the rows that the run learned from and was tested on")
 LARGE_FILE_BYTES = 10_000_000
 KEEP_SECONDS = 7 * 86_400
 COMMIT_TITLE = "Upload from the training studio"
+# Files that decide what a library loads from a repository.
+READ_BY_LIBRARIES = re.compile(
+    r"(\.safetensors|\.safetensors\.index\.json|\.gguf|\.onnx|\.jsonl|(^|/)(adapter_)?config\.json)$"
+)
 PRIVATE, PUBLIC = Message("Private: only you see it."), Message("Public: everyone can see and download it.")
-CONSENT = Message("{content}. {count} {count:file|files}, {size}, to {address}. {visibility}")
+PRIVATE_TO_TEAM = Message("Private: you and the members of {team} see it.")
+CONSENT = Message(
+    "{content}. {count} {count:file|files}, {size}, to {address}. {visibility} A result of yours that lies "
+    "there already is replaced."
+)
 DATA_LEAVES = Message("These are your rows as they are, personal data among them.")
 IS_PUBLIC = Message("“{repo}” is there already, and public.")
 IS_PUBLIC_TO_DO = Message("Choose another name, or make it private on its page first.")
@@ -82,8 +92,14 @@ class Upload:
             count=len(self.files),
             size=format_size(self.size_bytes),
             address=repo_address(account, self.repo, self.repo_type),
-            visibility=PRIVATE if self.is_private else PUBLIC,
+            visibility=self._describe_visibility(account),
         )
+
+    def _describe_visibility(self, account: Account) -> Message:
+        team = self.repo.partition("/")[0]
+        if not self.is_private:
+            return PUBLIC
+        return PRIVATE if team == account.name else PRIVATE_TO_TEAM.format(team=team)
 
 
 def format_size(n_bytes: int) -> str:
@@ -126,16 +142,33 @@ def prepare(run: Run, form: str, repo: str, account: Account, language: str = "e
         raise NotPossible(UNKNOWN_FORM, OFFERED_FORMS, form=form, offered=available_forms(run))
     full_name = account.full_name(repo)
     folder = uploads_folder(run) / f"{form}-{language}"
-    if not is_current(folder, run):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if form == DATA_FORM:
-            dataset_folder.write(run, folder)
-        else:
-            export_result(run, form, folder, language)
+    if form == DATA_FORM:
+        write_once(run, folder, lambda draft: dataset_folder.write(run, draft))
+    else:
+        write_once(run, folder, lambda draft: export_result(run, form, draft, language))
     if form == DATA_FORM:
         return Upload(folder, form_label(form), full_name, "dataset", warning=DATA_LEAVES)
     return Upload(folder, form_label(form), full_name, warning=check_warning(folder, form))
+
+
+def write_once(run: Run, folder: Path, write: Callable[[Path], object]) -> None:
+    """Fill a folder with what is uploaded, unless it holds the present result already.
+
+    It is written under another name first: what breaks off halfway is never taken for all of it.
+
+    Args:
+        run: The run whose result it is; it may have gone on since.
+        folder: Where it is wanted.
+        write: Writes it into a folder that is not there yet.
+    """
+    if folder.is_dir() and folder.stat().st_mtime_ns > runs.result_version(run):
+        return
+    draft = folder.with_name(f".{folder.name}")
+    for path in (draft, folder):
+        shutil.rmtree(path, ignore_errors=True)
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    write(draft)
+    draft.rename(folder)
 
 
 def check_warning(folder: Path, form: str) -> Message | None:
@@ -186,11 +219,6 @@ def _last_name(name: str) -> str:
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def is_current(folder: Path, run: Run) -> bool:
-    """Whether a folder holds the present result; a run may have gone on since."""
-    return folder.is_dir() and folder.stat().st_mtime_ns > runs.result_version(run)
-
-
 def upload(prepared: Upload, account: Account, on_progress: ProgressCallback = no_progress) -> str:
     """Upload a folder; called again after an interruption, it goes on behind what has arrived.
 
@@ -210,11 +238,13 @@ def upload(prepared: Upload, account: Account, on_progress: ProgressCallback = n
     create(prepared, account)
     if prepared.is_private:
         require_private(prepared, account)
+    earlier_files = list_files(prepared, account)
     done_bytes = 0
     for batch in _batches(prepared.files):
         send_files(prepared, batch, account)
         done_bytes += sum(path.stat().st_size for path in batch)
         on_progress(done_bytes / 1e6, total_mb)
+    remove_replaced(prepared, earlier_files, account)
     return repo_address(account, prepared.repo, prepared.repo_type)
 
 
@@ -237,6 +267,31 @@ def require_private(prepared: Upload, account: Account) -> None:
         info = account.api.repo_info(prepared.repo, repo_type=prepared.repo_type)
     if not info.private:
         raise HubRefused(IS_PUBLIC, IS_PUBLIC_TO_DO, repo=prepared.repo)
+
+
+def list_files(prepared: Upload, account: Account) -> list[str]:
+    """The files that lie in the repository by now; raises HubRefused."""
+    with explained(prepared.repo):
+        info = account.api.repo_info(prepared.repo, repo_type=prepared.repo_type)
+    return [file.rfilename for file in info.siblings or []]
+
+
+def remove_replaced(prepared: Upload, earlier_files: Sequence[str], account: Account) -> None:
+    """Remove what an earlier upload has left of models and rows: a library would read it beside the new ones.
+
+    An adapter, say, is loaded wherever there is an `adapter_config.json`, whatever model lies beside it.
+    """
+    names = {path.relative_to(prepared.folder).as_posix() for path in prepared.files}
+    replaced = [name for name in earlier_files if name not in names and READ_BY_LIBRARIES.search(name)]
+    if not replaced:
+        return
+    with explained(prepared.repo):
+        account.api.create_commit(
+            prepared.repo,
+            [CommitOperationDelete(name) for name in replaced],
+            repo_type=prepared.repo_type,
+            commit_message=COMMIT_TITLE,
+        )
 
 
 def send_files(prepared: Upload, files: Sequence[Path], account: Account) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -12,7 +13,7 @@ from studio.storage import home
 MAX_AGE_SECONDS = 24 * 3_600
 SWEEP_SECONDS = 900
 # What of the home holds what visitors brought, trained or took home.
-FOLDERS = ("runs", "datasets", "sheets", "downloads", "uploads", "bake-offs")
+FOLDERS = ("runs", "datasets", "sheets", "downloads/sheets", "downloads", "uploads", "bake-offs")
 
 
 def start() -> None:
@@ -38,9 +39,10 @@ def remove_old(now: float) -> list[Path]:
     removed = []
     for name in FOLDERS:
         for folder in (home() / name).glob("*"):
-            if folder.is_dir() and _is_old(folder, now) and not _is_training(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(folder)
+            with suppress(FileNotFoundError):  # something in it has just gone: looked at next time
+                if folder.is_dir() and _is_old(folder, now) and not _is_training(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    removed.append(folder)
     return removed
 
 

@@ -24,6 +24,9 @@ def test_several_labels_are_calibrated_label_by_label_and_the_least_sure_one_cou
     logits, targets = [[LOG_9, -LOG_9]] * 20, [[1, 0]] * 10 + [[1, 1]] * 10
     fitted = calibration.fit(logits, targets, several=True)
     assert fitted.temperature == pytest.approx(2, rel=1e-3)
+    # Half the texts have both labels right, whatever single labels come to.
+    wanted = {"count": 20, "right": 0.5, "before": 0.9, "after": 0.75}
+    assert {name: round(value, 3) for name, value in fitted.message.values.items()} == wanted
     assert calibration.certainty([LOG_9, -2 * LOG_9], 1.0, several=True) == pytest.approx(0.9)
     assert calibration.certainty([-2 * LOG_9, LOG_9], 2.0, several=True) == pytest.approx(0.75)
 

@@ -78,6 +78,38 @@ def test_a_push_that_breaks_off_goes_on_behind_what_arrived(finished, hub, ada, 
     assert len(repo.commits) == n_commits + 1, "what had arrived is not committed again"
 
 
+def test_half_of_what_was_to_be_written_is_not_taken_for_all_of_it(finished, hub, ada, monkeypatch):
+    write = push.dataset_folder.write
+
+    def break_off(run, folder):
+        write(run, folder)
+        (folder / "README.md").unlink()
+        raise KeyboardInterrupt
+
+    run = finished()
+    with monkeypatch.context() as patch:
+        patch.setattr(push.dataset_folder, "write", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            push.prepare(run, push.DATA_FORM, "tone", ada)
+    assert "README.md" in {path.name for path in push.prepare(run, push.DATA_FORM, "tone", ada).files}
+
+
+def test_models_and_rows_of_an_earlier_upload_are_replaced_and_nothing_else(finished, hub, ada):
+    prepared = push.prepare(finished(), push.DATA_FORM, "tone", ada)
+    push.upload(prepared, ada)
+    earlier = ("adapter_config.json", "result/adapter_model.safetensors", "test-old.jsonl")
+    by_hand = (".gitattributes", "notes.md", "picture.png", "package.json")
+    hub.repos["ada/tone"].files |= dict.fromkeys((*earlier, *by_hand), b"{}")
+    push.upload(prepared, ada)
+    uploaded = {path.relative_to(prepared.folder).as_posix() for path in prepared.files}
+    assert set(hub.repos["ada/tone"].files) == {*uploaded, *by_hand}
+
+
+def test_what_goes_to_a_team_is_not_said_to_be_seen_by_one_alone(finished, ada):
+    prepared = push.prepare(finished(), push.DATA_FORM, "acme/tone", ada)
+    assert prepared.consent(ada).values["visibility"] == push.PRIVATE_TO_TEAM.format(team="acme")
+
+
 def test_the_data_of_a_run_opens_as_a_data_set_with_its_parts(finished, hub, ada):
     from datasets import load_dataset
 

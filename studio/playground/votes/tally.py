@@ -22,6 +22,7 @@ UNDECIDED = Message(
     "Not decided yet: {name} leads on {wins} of {n} questions ({share:.0%}; 95% interval {low:.0%} to "
     "{high:.0%})."
 )
+EVEN = Message("Not decided yet: each has won {wins} of {n} questions.")
 MORE_VOTES = Message(
     "At this rate, about {more} more {more:vote with a winner|votes with a winner} will decide it."
 )
@@ -147,6 +148,8 @@ def _describe_preference(vote: BlindVote, result: VoteResult) -> list[Message]:
     values = {"name": name, "wins": wins, "n": seen.n, "share": wins / seen.n, "low": low, "high": high}
     if seen.decided_after:
         return [DECIDED.format(after=seen.decided_after, **values)]
+    if 2 * wins == seen.n:
+        return [EVEN.format(wins=wins, n=seen.n), _describe_way(result)]
     return [UNDECIDED.format(**values), _describe_way(result)]
 
 

@@ -126,6 +126,8 @@ def start(
             notices.notice(LOADING.render(lang), KEEP_OPEN.render(lang)),
             start=gr.update(interactive=False),
             stop=gr.update(visible=True),
+            column=gr.update(interactive=False),
+            uncertain_first=gr.update(interactive=False),
         )
         updated_at = 0.0
         for step in jobs.apply(job):
@@ -190,10 +192,10 @@ def _show_job(job: Job, uncertain_first: bool, lang: str) -> SheetView:
             READY.render(lang, name=job.sheet.name, rows=total, columns=len(job.sheet.columns)),
             KEPT.render(lang, days=sheet.KEEP_DAYS),
         ),
-        column=gr.update(choices=list(job.sheet.columns), value=job.column, visible=True),
+        column=gr.update(choices=list(job.sheet.columns), value=job.column, visible=True, interactive=True),
         start=gr.update(value=button.render(lang), interactive=True, visible=not is_done),
         stop=gr.update(visible=False),
-        uncertain_first=gr.update(visible=output.gives_certainty(job)),
+        uncertain_first=gr.update(visible=output.gives_certainty(job), interactive=True),
         preview="",
         excel=gr.update(visible=False),
         csv=gr.update(visible=False),
@@ -271,8 +273,9 @@ def build(run_dropdown: gr.Dropdown, sheet_id: gr.BrowserState) -> None:
         show_progress="hidden",
         trigger_mode="once",
     )
-    run_dropdown.change(change_run, [run_dropdown, sheet_id], view, **UNQUEUED)
     for changed in (column.input, uncertain_first.input):
         changed(refresh, named, view, **UNQUEUED)
     started = start_button.click(start, named, view, show_progress="hidden", concurrency_limit=1)
+    # What goes on would write its rows below the name of another run; those that are done are kept.
+    run_dropdown.change(change_run, [run_dropdown, sheet_id], view, cancels=started, **UNQUEUED)
     stop_button.click(refresh, named, view, cancels=started, **UNQUEUED)

@@ -29,7 +29,7 @@ TOKEN_INFO = label(
     "It needs write access; make one at huggingface.co/settings/tokens. It goes to the hub alone and is kept "
     "nowhere."
 )
-PRIVATE = label("Private: only you see it")
+PRIVATE = label("Private: only you, or the team you name, can see it")
 CHECK, UPLOAD = label("Check first"), label("Upload now")
 CHOOSE_RUN = Message("There is no finished run to upload.")
 TRAIN_FIRST = Message("Train one, then come back.")

@@ -51,7 +51,7 @@ def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     try:
         run = runs.get(run_id)
         formats = export.available_formats(run)
-        details = _show_details(run_id, formats[0], lang)
+        details = _show_details(run, formats[0], "", lang)
         ending = card.describe_ending(run)
     except StudioError as error:
         return notices.error_notice(error, lang), hidden, hidden, *_no_details()
@@ -64,25 +64,25 @@ def show_run(run_id: str | None, request: gr.Request) -> tuple[Any, ...]:
     )
 
 
-def show_format(run_id: str | None, form: str, request: gr.Request) -> tuple[Any, ...]:
-    """Another format was chosen: its code and card, and no download, since that was of the format before."""
+def show_format(run_id: str | None, form: str, precision: str, request: gr.Request) -> tuple[Any, ...]:
+    """Another format or precision was chosen: its code and card; the download was of the one before."""
     try:
-        details = _show_details(run_id or "", form, request_language(request))
+        details = _show_details(runs.get(run_id or ""), form, precision, request_language(request))
     except StudioError:
         details = _no_details()
     return gr.update(visible=False), *details
 
 
-def _show_details(run_id: str, form: str, lang: str) -> tuple[Any, ...]:
+def _show_details(run: runs.Run, form: str, precision: str, lang: str) -> tuple[Any, ...]:
     """The part with code and card, the code, the card as it reads, and its text."""
-    run = runs.get(run_id)
     if form not in export.available_formats(run):
         return _no_details()
-    text = card.render_card(run, form, lang)
-    preview_text = strip_front_matter(card.render_card(run, form, lang, with_code=False))
+    chosen = _choose_options(form, precision, lang).precision
+    text = card.render_card(run, form, lang, precision=chosen)
+    preview_text = strip_front_matter(card.render_card(run, form, lang, with_code=False, precision=chosen))
     return (
         gr.update(visible=True),
-        render_snippets(list_snippets(run, form, lang)),
+        render_snippets(list_snippets(run, form, lang, chosen)),
         demote_headings(preview_text),
         text,
     )
@@ -206,7 +206,8 @@ def build() -> ShareTab:
             )
     details_outputs = [details, code, rendered_card, raw_card]
     run_dropdown.change(show_run, run_dropdown, [notice, form, download_button, *details_outputs], **UNQUEUED)
-    form.input(show_format, [run_dropdown, form], [download_button, *details_outputs], **UNQUEUED)
+    for chosen in (form.input, precision.input):
+        chosen(show_format, [run_dropdown, form, precision], [download_button, *details_outputs], **UNQUEUED)
     form.change(show_precisions, form, precision, **UNQUEUED)
     prepared = prepare_button.click(
         prepare_download,

@@ -41,7 +41,8 @@ def test_it_says_how_many_more_votes_would_decide(make_plan):
     vote = make_vote(make_plan(), n_questions=20)
     _, more, *_ = result_after(vote, *((1, question, "second") for question in range(6)))
     assert more == tally.MORE_VOTES.render(more=2)
-    _, more, *_ = result_after(vote, *((1, question, "first") for question in range(6, 12)))
+    even, more, *_ = result_after(vote, *((1, question, "first") for question in range(6, 12)))
+    assert even == tally.EVEN.render(wins=6, n=12)
     assert more == tally.TOO_CLOSE.render()
 
 

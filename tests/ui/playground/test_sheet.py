@@ -100,10 +100,12 @@ def test_progress_has_a_bar_and_the_time_left_and_an_error_keeps_the_rows(finish
     monkeypatch.setattr(jobs, "apply", fail_after_a_row)
     loading, progress, failed = sheet_part.start(run.id, job.sheet.id, "text", False, ENGLISH)
     assert (loading.stop["visible"], loading.start["interactive"]) == (True, False)
+    assert not loading.column["interactive"], "another column is another job"
     assert progress.notice["bar"] == {"share": 25}
     assert "1 min 30 s" in progress.notice["text"]
     assert failed.notice["kind"] == "bad"
     assert failed.start["interactive"]
+    assert failed.column["interactive"]
 
 
 def test_made_up_sheets_runs_and_columns_are_refused_with_a_sentence(finished):

@@ -20,10 +20,19 @@ def test_code_and_card_are_those_of_the_chosen_format(finished):
     assert "PeftModel" in code
     assert not shown.startswith("---")
     assert "#### lora on toys" in shown
-    _, _, merged_code, *_ = share_tab.show_format(run.id, "merged", ENGLISH)
+    _, _, merged_code, *_ = share_tab.show_format(run.id, "merged", "", ENGLISH)
     assert "PeftModel" not in merged_code
-    _, panel, *_ = share_tab.show_format(run.id, "../etc", ENGLISH)
+    _, panel, *_ = share_tab.show_format(run.id, "../etc", "", ENGLISH)
     assert not panel["visible"]
+
+
+def test_code_and_card_name_the_file_of_the_chosen_precision(finished):
+    run = finished("lora")
+    for precision, named in (("", "model-q8_0.gguf"), ("f16", "model-f16.gguf")):
+        download, _, code, _, text = share_tab.show_format(run.id, "gguf", precision, ENGLISH)
+        assert named in code
+        assert named in text
+        assert not download["visible"], "it was of another precision"
 
 
 def test_a_stopped_run_says_so(finished):
