@@ -200,3 +200,11 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     model_eos_ids = eos_token_id if isinstance(eos_token_id, list | tuple) else [eos_token_id]
     candidates = (tokenizer.eos_token_id, examples.end_of_turn_id(tokenizer), *model_eos_ids)
     return frozenset(token_id for token_id in candidates if token_id is not None)
+
+
+def declare_stop_tokens(model: Any, tokenizer: Any) -> None:
+    """Write the tokens that end an answer into a model: TRL asks it, and whoever opens the result.
+
+    A base like Qwen2.5 names none of its chat template's.
+    """
+    model.generation_config.eos_token_id = sorted(stop_token_ids(model, tokenizer))

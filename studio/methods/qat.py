@@ -138,7 +138,8 @@ def train(context: TrainingContext) -> Any:
         scores, stopped = _train_full_precision(context)
     if not stopped:
         quantization.set_rounding(context.model, enabled=True)
-        if context.plan.task == "classify":  # the rounded model's head starts from its own linear fit
+        # A new head of the rounded model starts from its own linear fit.
+        if context.plan.task == "classify" and not context.notes.get("own_head"):
             linear_head.fit(context, context.model)
         supervised.fit(context)
     # As it is saved, with what is not rounded in the format of a base.

@@ -120,19 +120,34 @@ class RowTokens:
     """One example in tokens.
 
     Args:
-        prompt_tokens: tokens that are read and not learned; all of a text to classify.
-        completion_tokens: tokens that are learned after them.
+        prompt_tokens: tokens before the last answer; all of a text to classify.
+        completion_tokens: tokens of the last answer, which are learned.
         rejected_tokens: tokens of the worse answer of a pair.
+        history_tokens: of the prompt, those from the first answer on that is learned too; 0 where none is.
+        earlier_answer_tokens: how many of these are learned: those of earlier answers.
     """
 
     prompt_tokens: int
     completion_tokens: int = 0
     rejected_tokens: int = 0
+    history_tokens: int = 0
+    earlier_answer_tokens: int = 0
 
     @property
     def tokens(self) -> int:
         """Tokens of prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def lead_tokens(self) -> int:
+        """Tokens before the first that is learned."""
+        return self.prompt_tokens - self.history_tokens
+
+    @property
+    def learned_share(self) -> float:
+        """The share of the tokens from the first learned one on that are: all, but for later questions."""
+        learned_tokens = self.completion_tokens + self.earlier_answer_tokens
+        return learned_tokens / max(self.tokens - self.lead_tokens, 1)
 
     @property
     def longest_tokens(self) -> int:
@@ -368,13 +383,18 @@ def _build_packed_micro_batch(
     )
 
 
-def truncate_rows(rows: Sequence[RowTokens], max_tokens: int) -> list[tuple[int, int]]:
-    """Tokens and scored positions of truncated rows; one whose prompt leaves no space is left out."""
+def truncate_rows(rows: Sequence[RowTokens], max_tokens: int, packed: bool = False) -> list[tuple[int, int]]:
+    """Tokens and scored positions of truncated rows; one whose prompt leaves no space is left out.
+
+    Between texts of other lengths, which pad a micro batch, all from the first learned token on are scored;
+    packed ones are scored where they are learned.
+    """
     truncated = []
     for row in rows:
-        if row.prompt_tokens < max_tokens or not row.completion_tokens:
+        if row.lead_tokens < max_tokens or not row.completion_tokens:
             tokens = min(row.tokens, max_tokens)
-            truncated.append((tokens, tokens - row.prompt_tokens))
+            n_scored = tokens - row.lead_tokens
+            truncated.append((tokens, math.ceil(n_scored * row.learned_share) if packed else n_scored))
     return truncated
 
 
@@ -382,16 +402,16 @@ def leaves_room(settings: Mapping[str, Value], load: Workload, row: RowTokens) -
     """Whether supervised training learns from an example: not where its prompt alone fills the limit."""
     if load.task in ("classify", "complete") or not row.completion_tokens:
         return True
-    return row.prompt_tokens < load.training.token_limit
+    return row.lead_tokens < load.training.token_limit
 
 
-def supervised_lengths(workload: Workload) -> list[tuple[int, int]]:
+def supervised_lengths(workload: Workload, packed: bool = False) -> list[tuple[int, int]]:
     """Tokens and scored positions of each row in supervised training; a long plain text becomes several."""
     max_tokens = workload.training.token_limit
     if workload.task == "classify":
         return [(min(row.tokens, max_tokens), 0) for row in workload.rows]
     if workload.task != "complete":
-        return truncate_rows(workload.rows, max_tokens)
+        return truncate_rows(workload.rows, max_tokens, packed)
     pieces = []
     for row in workload.rows:
         n_full_pieces, remainder = divmod(row.tokens, max_tokens)
@@ -428,7 +448,8 @@ def build_supervised_phases(
     def build_batches(n_rows: int) -> tuple[MicroBatch, ...]:
         return build_micro_batches(lengths, workload.micro_batch_size, n_rows * pieces_per_row)
 
-    train_lengths = [*lengths, *replay_lengths(workload, len(lengths))]
+    own_lengths = supervised_lengths(workload, workload.packs_texts)
+    train_lengths = [*own_lengths, *replay_lengths(workload, len(lengths))]
     n_pieces = workload.n_train * pieces_per_row
     test_batches = build_batches(workload.n_test) if workload.n_test else ()
     n_validation = workload.n_validation * pieces_per_row

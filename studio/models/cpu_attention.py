@@ -18,8 +18,13 @@ def is_in_float32(query: torch.Tensor, key: torch.Tensor) -> bool:
 
 
 @contextmanager
-def short_texts_in_float32() -> Iterator[None]:
-    """Within, autocast on a CPU leaves the attention of short texts in 32 bits."""
+def short_texts_in_float32(every_pass: bool = False) -> Iterator[None]:
+    """Within, autocast on a CPU leaves the attention of short texts in 32 bits.
+
+    Args:
+        every_pass: Also where no gradients go back: of a text that is scored twice, both scores are the same.
+            Answers are written in the format of autocast still, a token at a time.
+    """
     sdpa = functional.scaled_dot_product_attention
 
     def attend(
@@ -29,7 +34,9 @@ def short_texts_in_float32() -> Iterator[None]:
         attn_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
-        if not (torch.is_autocast_enabled("cpu") and query.is_cpu and is_in_float32(query, key)):
+        is_scored = every_pass and query.shape[-2] > 1 and key.shape[-2] <= MAX_SHORT_KEYS
+        is_exact = is_scored or is_in_float32(query, key)
+        if not (torch.is_autocast_enabled("cpu") and query.is_cpu and is_exact):
             return sdpa(query, key, value, attn_mask, **kwargs)
         if attn_mask is not None and attn_mask.is_floating_point():
             attn_mask = attn_mask.float()

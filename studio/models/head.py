@@ -9,6 +9,9 @@ import torch
 from studio.models.other_kinds import list_architectures
 from studio.models.shape import list_labels, read_config
 
+# Numbers lie within so many standard deviations of their mean, and may be rounded by this share of one.
+MAX_DEVIATIONS, MAX_ROUNDING_SHARE = 10.0, 0.05
+
 
 def find_head(model: Any) -> torch.nn.Linear:
     """The linear layer that gives the scores of classes; of a head that PEFT has copied, the trained copy."""
@@ -29,6 +32,20 @@ def is_trained_for(folder: Path, labels: Sequence[str]) -> bool:
 def has_bias(model: Any) -> bool:
     """Whether the head of a model with one output has a bias; those of decoders have none."""
     return find_head(model).bias is not None
+
+
+def can_hold(dtype: torch.dtype, mean: float, deviation: float) -> bool:
+    """Whether a head whose bias holds the mean of numbers still tells them apart in a format.
+
+    Args:
+        dtype: The format in which the head is saved and computes.
+        mean: The mean of the numbers; 0 where the head has no bias.
+        deviation: Their standard deviation.
+    """
+    limits = torch.finfo(dtype)
+    rounding_error = abs(mean) * limits.eps / 2
+    is_in_range = abs(mean) + MAX_DEVIATIONS * deviation < limits.max
+    return bool(is_in_range and rounding_error <= MAX_ROUNDING_SHARE * deviation)
 
 
 def fold_scale(model: Any, mean: float, deviation: float) -> None:

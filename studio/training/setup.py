@@ -36,6 +36,14 @@ DATA_REPORT_FILE = "about.json"
 BASE_EVALUATION_FILE = "checkpoints/base.json"
 PRECISION_FILE = "checkpoints/precision.json"
 REPLAY_NOTE = Message("{count} of the {train} training examples are general questions (replay).")
+NUMBERS_TOO_CLOSE = Message(
+    "The numbers lie around {mean:,.4g} and differ by about {spread:,.2g}: {precision}, in which this GPU "
+    "computes, does not tell them apart."
+)
+SUBTRACT = Message(
+    "Subtract a fixed number from the column so that it lies around 0, or train on the processor: start the "
+    "studio with STUDIO_DEVICE=cpu."
+)
 CreateMonitor = Callable[[str, Any, Callable[[], Scores] | None], StageMonitor]
 
 
@@ -204,7 +212,7 @@ def load_context(
     """
     import torch  # noqa: PLC0415 - a worker that waits does without
 
-    from studio.evaluate import held_out  # noqa: PLC0415
+    from studio.evaluate import answers, held_out  # noqa: PLC0415
     from studio.methods.training import supervised  # noqa: PLC0415
     from studio.models import head, load  # noqa: PLC0415
 
@@ -229,11 +237,18 @@ def load_context(
         if dtype is torch.float32:
             model = load.in_32_bits(model, base.folder, plan.task, labels, plan.training.seed)
         model = load.convert_parameters(model, dtype)
+    if plan.task not in ("classify", "complete"):
+        answers.declare_stop_tokens(model, tokenizer)
     problem_type, scale = None, None
     if plan.task == "classify":
         role = target_role(splits.train[0])
         problem_type = model.config.problem_type = PROBLEM_TYPES[role]
         scale = targets.fit_scale(splits.train, head.has_bias(model)) if role == "rating" else None
+        if scale and not head.can_hold(device.weights_dtype(), scale.mean, scale.deviation):
+            precision = str(device.weights_dtype()).removeprefix("torch.")
+            raise BadData(
+                NUMBERS_TOO_CLOSE, SUBTRACT, mean=scale.mean, spread=scale.deviation, precision=precision
+            )
     torch.manual_seed(plan.training.seed)
     model = method.attach(model, settings, plan.task)
     plan = _limit_length(plan, method, model_shape)

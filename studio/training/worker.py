@@ -355,7 +355,8 @@ def _start_from_linear_fit(run: Run, context: TrainingContext) -> "Evaluation":
     from studio.methods.training import linear_head  # noqa: PLC0415
 
     runs.set_status(run, "preparing", "linear")
-    measured = linear_head.start(context, evaluation.scored_rows(context))
+    takes_steps = methods.get(run.plan.method.name).takes_steps(context.settings)
+    measured = linear_head.start(context, evaluation.scored_rows(context), keeps_head=takes_steps)
     rows = evaluation.answered_examples(context)
     return evaluation.Evaluation(measured.scores, evaluation.place_outcomes(context, measured, rows))
 

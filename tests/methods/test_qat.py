@@ -11,7 +11,7 @@ from silent_monitor import SilentMonitor
 from studio import methods, runs
 from studio.errors import NotPossible
 from studio.methods import qat
-from studio.methods.training import fake_quantization, supervised
+from studio.methods.training import fake_quantization, linear_head, supervised
 from studio.models import device, load, shape
 from studio.training import callback as run_callback
 from studio.training import launcher, worker
@@ -121,6 +121,16 @@ def test_the_comparison_leaves_the_training_that_counts_untouched(task, make_job
         results.append((load.fingerprint(job.model), comparison(job)[qat.QUANTIZED_WHILE_TRAINING]))
         assert len(job.notes["monitors"]) == 1 + compare
     assert results[0] == results[1]
+
+
+def test_a_head_of_an_earlier_training_is_not_fitted_anew(make_job, monkeypatch):
+    fitted = []
+    monkeypatch.setattr(linear_head, "fit", lambda context, model: fitted.append(model))
+    for has_own_head in (False, True):
+        job = make_job("qat", "classify", {"compare": False}, rows=8)
+        job.notes["own_head"] = has_own_head
+        qat.train(job)
+        assert len(fitted) == 1
 
 
 def test_without_the_comparison_its_columns_stay_empty(make_job):

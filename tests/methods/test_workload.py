@@ -78,3 +78,15 @@ def test_a_training_is_checked_on_500_examples_and_its_base_and_result_on_all():
     phases = {phase.name: phase for phase in workload.build_supervised_phases(load, "lora")}
     n_rows = sum(batch.rows * batch.repeats for batch in phases["check"].micro_batches)
     assert n_rows * phases["check"].passes == pytest.approx(11 * 500 + 2 * 1_000)
+
+
+def test_of_a_conversation_earlier_answers_are_scored_too():
+    # 20 tokens before the first answer of 10, then a question of 30 and the last answer of 20.
+    row = RowTokens(60, 20, history_tokens=40, earlier_answer_tokens=10)
+    assert workload.truncate_rows([row], 100) == [(80, 60)]
+    assert workload.truncate_rows([row], 100, packed=True) == [(80, 30)]
+    assert workload.truncate_rows([row], 50) == [(50, 30)], "an earlier answer is within the limit"
+    assert workload.truncate_rows([row], 20) == []
+    small = shape.from_config(presets.models()["smollm2-135m"].config)
+    load = Workload("chat", (row,), 1, 0.1, Training(max_length=50), small)
+    assert workload.leaves_room({}, load, row)

@@ -21,6 +21,19 @@ def test_short_texts_that_are_learned_from_are_computed_in_32_bits(tokens, requi
         assert functional.scaled_dot_product_attention(*heads(tokens, requires_grad)).dtype is dtype
 
 
+def test_where_texts_are_scored_twice_both_passes_are_the_same_and_single_tokens_are_as_ever():
+    query, key, value = heads(8)
+    attend = functional.scaled_dot_product_attention
+    with cpu_attention.short_texts_in_float32(every_pass=True), torch.autocast("cpu", dtype=torch.bfloat16):
+        attend = functional.scaled_dot_product_attention
+        learned_from = attend(query, key, value)
+        with torch.no_grad():
+            scored = attend(query.detach(), key.detach(), value.detach())
+            written = attend(query[..., -1:, :].detach(), key.detach(), value.detach())
+    assert torch.equal(scored, learned_from)
+    assert written.dtype is torch.bfloat16
+
+
 @pytest.mark.parametrize("mask_dtype", [torch.bool, torch.float32, torch.bfloat16])
 def test_it_is_the_same_attention_with_its_mask(mask_dtype):
     query, key, value = heads(5)

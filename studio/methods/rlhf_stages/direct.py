@@ -139,7 +139,9 @@ def _encode_answer(context: TrainingContext, example: Example, name: str) -> Jud
     if not example[name]:
         return None
     messages = [*examples.to_prompt_messages(example), _assistant_message(example[name])]
-    encoded = examples.encode_chat(messages, context.tokenizer, context.plan.training.token_limit)
+    length = context.plan.training.token_limit
+    # Earlier answers of the conversation were not judged: TRL learns this one alone.
+    encoded = examples.encode_chat(messages, context.tokenizer, length, mask_history=True)
     if not encoded or encoded.truncated:
         return None
     return Judged(example, name == "chosen", encoded)

@@ -84,6 +84,8 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
         self.score, self.stop_ids = score, stop_ids
         self.interval = max(1, steps // SAMPLE_LOGS_PER_STAGE)
         self._last_logged_step = -1
+        self._n_generations = int(context.settings["num_generations"])
+        self._zero_std_shares: list[float] = []
 
     def reward(
         self,
@@ -102,11 +104,23 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
             )
         ]
         rewards = self.score(attempts)
+        self._zero_std_shares.append(share_without_spread(rewards, self._n_generations))
         step = int(trainer_state.global_step)
         if step % self.interval == 0 and step != self._last_logged_step:
             self._last_logged_step = step
             self._write_samples(step + 1, attempts, rewards)
         return rewards
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Tell the share of questions whose answers score alike by the rewards themselves.
+
+        RLOO takes the divergence off the rewards first, and then no two are alike.
+        """
+        if logs and "frac_reward_zero_std" in logs and self._zero_std_shares:
+            logs["frac_reward_zero_std"] = mean(self._zero_std_shares)
+            self._zero_std_shares.clear()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take back the answers that were written after the step that the training goes on from."""
@@ -121,6 +135,12 @@ class SampleLogger(TrainerCallback):  # type: ignore[misc] # transformers ships 
             for attempt, reward in list(zip(attempts, rewards, strict=True))[::stride][:MAX_SAMPLES]:
                 sample = build_sample(attempt.question, answer=attempt.text, reward=reward)
                 file.write(json.dumps({"step": step, **sample}, ensure_ascii=False) + "\n")
+
+
+def share_without_spread(rewards: Sequence[float], n_generations: int) -> float:
+    """The share of questions whose answers, `n_generations` behind each other, all have the same reward."""
+    groups = [rewards[start : start + n_generations] for start in range(0, len(rewards), n_generations)]
+    return mean(math.isclose(min(group), max(group), abs_tol=1e-8) for group in groups)
 
 
 def build_sample(question: Question, **values: str | float) -> dict[str, Any]:

@@ -108,6 +108,8 @@ def lora_config(context: TrainingContext, model: Any, task_type: str) -> Any:
         model: The model that it is attached to.
         task_type: CAUSAL_LM or SEQ_CLS.
     """
+    # TRL draws it before it sets the seed: after a restart of the stage it would be another one.
+    torch.manual_seed(context.plan.training.seed)
     rank = int(context.settings["rank"])
     config = LoraConfig(
         r=rank,
@@ -184,7 +186,7 @@ def run_trainer(
     monitor = context.create_monitor(stage, trainer.model, measure)
     for callback in (*callbacks, monitor):
         trainer.add_callback(callback)
-    with short_texts_in_float32(), fused_norms(trainer.model):
+    with short_texts_in_float32(every_pass=True), fused_norms(trainer.model):
         trainer.train(resume_from_checkpoint=monitor.checkpoint())
     monitor.restore()
     return monitor

@@ -29,11 +29,16 @@ from studio.plan import PROBLEM_TYPES
 Array = NDArray[Any]
 
 
-def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Measured:
+def start(context: TrainingContext, held_out: Sequence[Encoded], keeps_head: bool = True) -> Measured:
     """Fit the head of a context's model to its training rows.
 
-    Virtual tokens change what the head reads from the start, so behind them it is fitted anew. A head that an
-    earlier training taught these very classes stays as it is, and the fit is measured alone.
+    Virtual tokens change what the head reads from the start, so behind them it is fitted anew.
+
+    Args:
+        context: The training.
+        held_out: The rows on which the linear model is measured.
+        keeps_head: Whether a head that an earlier training taught these very classes stays as it is: the fit
+            is measured alone. Where no steps follow, the fit is what is learned.
 
     Returns:
         What the linear model on the frozen base's embeddings makes of `held_out`, with the `seconds` that
@@ -42,7 +47,7 @@ def start(context: TrainingContext, held_out: Sequence[Encoded]) -> Measured:
     started_at = time.perf_counter()
     has_virtual_tokens = collate.get_prompt_config(context.model) is not None
     base = context.model.get_base_model() if has_virtual_tokens else context.model
-    own_head = _copy_trained_head(context)
+    own_head = _copy_trained_head(context) if keeps_head else {}
     fit(context, base)
     seconds = time.perf_counter() - started_at
     measured = context.measure_rows(base, list(held_out))

@@ -56,7 +56,10 @@ def _product_dtype(output: torch.Tensor) -> torch.dtype:
 
 
 class _PlainLora:
-    """Comes before a LoRA layer of PEFT: a pass with gradients takes `_AddLora`, any other one is PEFT's."""
+    """Comes before a LoRA layer of PEFT: a pass in training takes `_AddLora`, any other one is PEFT's.
+
+    RLOO scores each answer twice in training, with gradients and without, and compares both scores.
+    """
 
     active_adapters: list[str]
     base_layer: torch.nn.Module
@@ -65,12 +68,14 @@ class _PlainLora:
     lora_B: torch.nn.ModuleDict
     merged: bool
     scaling: dict[str, float]
+    training: bool
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Rows x tokens x n_in to rows x tokens x n_out."""
         is_plain_pass = not (args or kwargs or self.disable_adapters or self.merged)
         names = [name for name in self.active_adapters if name in self.lora_A]
-        if not torch.is_grad_enabled() or not is_plain_pass or len(names) != 1:
+        in_training = self.training or torch.is_grad_enabled()
+        if not in_training or not is_plain_pass or len(names) != 1:
             output: torch.Tensor = super().forward(x, *args, **kwargs)  # type: ignore[misc] # PEFT's
             return output
         (name,) = names

@@ -1,6 +1,7 @@
 """Judged answers are learned from directly: the better ones become likelier, and KTO needs no pairs."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -41,6 +42,16 @@ def test_dpo_starts_at_log_2_and_its_reference_stays(make_plan, train_run, rever
     losses = [point["loss"] for point in runs.read_points(run) if point["stage"] == "dpo" and "loss" in point]
     assert losses[0] == pytest.approx(math.log(2), abs=1e-3)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_of_a_conversation_the_judged_answer_alone_is_scored(make_recorded_job):
+    job, _ = make_recorded_job(settings={"algorithm": "dpo"})
+    turns = [{"role": role, "content": "where is my lamp"} for role in ("user", "assistant", "user")]
+    example = {"messages": json.dumps(turns), "chosen": "in the shop", "rejected": "on the desk"}
+    better, worse = direct._encode(job, [example], "dpo")
+    for judged, answer in ((better, "in the shop"), (worse, "on the desk")):
+        learned = [label for label in judged.conversation.labels if label >= 0]
+        assert job.tokenizer.decode(learned, skip_special_tokens=True).strip() == answer
 
 
 def test_orpo_needs_no_fine_tuning_first(make_recorded_job):

@@ -1,12 +1,15 @@
 """Practice: the policy learns what is rewarded, and an answer has the room that its reward asks for."""
 
+import copy
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
 from studio import methods, runs
 from studio.errors import BadData
-from studio.methods.rlhf_stages import policy, schedule
+from studio.evaluate.answers import declare_stop_tokens
+from studio.methods.rlhf_stages import policy, schedule, stage
 
 
 def points_of(run, stage):
@@ -140,3 +143,31 @@ def test_questions_without_known_answers_are_refused_with_a_way_out(make_recorde
     with pytest.raises(BadData) as caught:
         methods.get("rlhf").train(dataclasses.replace(job, examples=(rows, rows[:6])))
     assert caught.value.message.text == policy.NO_KNOWN_ANSWER.text
+
+
+def test_questions_whose_answers_score_alike_are_counted_by_the_rewards_themselves(make_job, tmp_path):
+    """RLOO's own figure is taken behind the divergence, where no two answers are alike."""
+    assert policy.share_without_spread([1.0, 1.0, 0.0, 1.0, 0.5, 0.5], 2) == pytest.approx(2 / 3)
+    job = make_job("rlhf", "chat", {"num_generations": 2})
+    logger = policy.SampleLogger(job, lambda attempts: [0.5] * len(attempts), 4, frozenset({2}))
+    completions = [[{"content": text}] for text in ("a", "b", "c", "d")]
+    prompts, ids = [[{"role": "user", "content": "where"}]] * 4, [[1, 2]] * 4
+    logger.reward(prompts, completions, ids, [""] * 4, SimpleNamespace(global_step=1))
+    logs = {"frac_reward_zero_std": 0.0}
+    logger.on_log(None, None, None, logs)
+    assert logs == {"frac_reward_zero_std": 1.0}
+    logger.on_log(None, None, None, {"loss": 1.0})  # of another kind
+
+
+def test_practice_stops_where_the_template_ends_an_answer(make_recorded_job):
+    """As with Qwen2.5: neither its tokenizer nor its generation config names the end of a turn."""
+    job, _ = make_recorded_job("chat")
+    tokenizer = copy.deepcopy(job.tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<turn>"]})
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ eos_token }}", "<turn>")
+    job = dataclasses.replace(job, tokenizer=tokenizer)
+    declare_stop_tokens(job.model, tokenizer)
+    logger = policy.SampleLogger(job, lambda attempts: [0.0] * len(attempts), 4, frozenset())
+    questions = [policy.Question([{"role": "user", "content": "where"}])] * 2
+    trainer = policy._build_policy_trainer(job, stage.merge_adapter(job.model), questions, logger, 8)
+    assert set(trainer.eos_token_ids) >= {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<turn>")}

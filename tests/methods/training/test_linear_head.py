@@ -10,7 +10,7 @@ from method_helpers import TOY_LABELS, changed_names, parameters
 from studio import methods
 from studio.methods.training import linear_head
 from studio.models import linear_fit, load
-from studio.models.head import find_head
+from studio.models.head import can_hold, find_head
 from studio.storage import no_progress
 
 CLASSIFIERS = [method.name for method in methods.METHODS if "classify" in method.tasks]
@@ -33,6 +33,16 @@ def test_the_start_is_better_than_an_untrained_head_and_changes_the_head_alone(m
     names = {name for name, parameter in job.model.named_parameters() if id(parameter) in ids}
     assert changed_names(job.model, before) == names
     assert {"loss", "accuracy", "f1", "seconds"} <= set(baseline)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_head_that_sorts_into_these_classes_already_stays_where_steps_follow(stays, make_job, monkeypatch):
+    monkeypatch.setattr(linear_head, "is_trained_for", lambda folder, names: True)
+    job = make_job("full", "classify")
+    head = find_head(job.model).weight.clone()
+    linear_head.start(job, job.train, keeps_head=stays)
+    assert torch.equal(find_head(job.model).weight, head) == stays
+    assert bool(job.notes.get("own_head")) == stays
 
 
 def test_the_features_are_what_the_head_reads_in_the_order_of_the_rows(make_job):
@@ -97,3 +107,16 @@ def test_the_head_of_a_decoder_that_has_no_bias_starts_from_the_fit_too(tiny_cha
     untrained = loss_of_the_untrained(job)
     assert model.score.bias is None
     assert linear_head.start(job, job.train).scores["loss"] < untrained
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mean", "deviation", "is_held"),
+    [
+        (torch.bfloat16, 3.0, 1.4, True),  # stars
+        (torch.bfloat16, 1990.0, 10.0, False),  # years: it counts in eights there
+        (torch.float32, 1990.0, 10.0, True),
+        (torch.float16, 100_000.0, 60_000.0, False),  # more than it has numbers for
+    ],
+)
+def test_numbers_that_a_format_cannot_tell_apart_are_known(dtype, mean, deviation, is_held):
+    assert can_hold(dtype, mean, deviation) == is_held

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from studio import methods
 from studio.methods.training import lora_layers, supervised
 from studio.methods.training.lora_layers import PlainLinear
+from studio.models.cpu_attention import short_texts_in_float32
 
 IDS = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(3))
 
@@ -106,3 +107,13 @@ def test_it_is_saved_as_any_lora(tmp_path):
     with torch.no_grad():
         assert model.eval()(IDS).logits.equal(reloaded(IDS).logits)
         assert torch.allclose(model.merge_and_unload()(IDS).logits, reloaded(IDS).logits, atol=1e-5)
+
+
+def test_a_text_scores_the_same_in_training_with_gradients_and_without():
+    """RLOO divides one by the other: the ratio is 1 where nothing was learned in between."""
+    model = attached()
+    with torch.autocast("cpu", dtype=torch.bfloat16), short_texts_in_float32(every_pass=True):
+        learned_from = model(input_ids=IDS).logits
+        with torch.no_grad():
+            scored = model(input_ids=IDS).logits
+    assert torch.equal(learned_from, scored)
