@@ -290,7 +290,7 @@ def _nearest_exclusion(context: DecisionContext) -> tuple[str, str]:
         names = [name for name, candidate_kind in candidates.items() if candidate_kind == kind]
         estimated = [name for name in names if name in context.estimates]
         if estimated and kind == "room":
-            return kind, min(estimated, key=lambda name: exclusions.missing_gb(context.estimates[name]))
+            return kind, min(estimated, key=lambda name: context.estimates[name].missing_gb)
         if estimated:
             return kind, min(estimated, key=lambda name: likely_minutes(context.estimates[name]))
         if names:

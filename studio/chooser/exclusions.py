@@ -50,10 +50,12 @@ def find_exclusion(
     refusal = compatibility.find_incompatibility(name, task, shape)
     if refusal:
         return Exclusion("refused", refusal.reason)
+    if estimate and estimate.fits == "no" and estimate.why_not and estimate.missing_gb <= 0:
+        return Exclusion("refused", estimate.why_not)
     if estimate and estimate.fits == "no" and estimate.room_gb is not None:
         message = fill_sentence(
             TEXTS.exclusions["room"],
-            over=texts.format_gb(missing_gb(estimate)),
+            over=texts.format_gb(estimate.missing_gb),
             place=texts.machine_name(machine),
             part=MEMORY_PARTS[estimate.largest_part],
         )
@@ -64,13 +66,6 @@ def find_exclusion(
         return Exclusion("few", message)
     budget_message = over_budget(estimate, machine, answers["budget"]) if estimate else None
     return Exclusion("budget", budget_message) if budget_message else None
-
-
-def missing_gb(estimate: Estimate) -> float:
-    """By how many GB a method does not fit."""
-    if not estimate.memory_gb or estimate.room_gb is None:
-        return 0.0
-    return estimate.memory_gb.likely - estimate.room_gb
 
 
 def over_budget(estimate: Estimate, machine: Machine, budget: str) -> Message | None:

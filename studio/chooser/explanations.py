@@ -1,7 +1,7 @@
 """The sentences of a decision: why a method was chosen, why the others were not, and what its data is."""
 
 from studio import presets
-from studio.chooser import exclusions, rules, texts
+from studio.chooser import rules, texts
 from studio.chooser.answers import AMOUNT_RANGES, amount_choice, short_texts
 from studio.chooser.autofill import likely_minutes
 from studio.chooser.context import DecisionContext
@@ -31,12 +31,12 @@ def sentence_values(name: str, context: DecisionContext) -> dict[str, object]:
         **dict.fromkeys(("need", "room", "over", "time", "cost"), ""),
     }
     for other, other_estimate in context.estimates.items():
-        values[f"{other}_over"] = texts.format_gb(exclusions.missing_gb(other_estimate))
+        values[f"{other}_over"] = texts.format_gb(other_estimate.missing_gb)
     return values | (_estimate_values(estimate) if estimate else {})
 
 
 def _estimate_values(estimate: Estimate) -> dict[str, object]:
-    values: dict[str, object] = {"over": texts.format_gb(exclusions.missing_gb(estimate))}
+    values: dict[str, object] = {"over": texts.format_gb(estimate.missing_gb)}
     if estimate.memory_gb:
         values["need"] = texts.format_gb(estimate.memory_gb.likely)
     if estimate.room_gb is not None:

@@ -77,9 +77,7 @@ class EstimateContext:
         machine = self.machine.with_precision(self.plan.training.precision)
         if machine.id != LOCAL_ID:
             return machine
-        cards = max(machine.cards, self.plan.training.num_gpus)
-        several = catalogue.with_cards(machine, cards)
-        return replace(several, price_per_hour=machine.price_per_hour, billed=machine.billed)
+        return catalogue.with_own_cards(machine, self.plan.training.num_gpus)
 
     def settings_of(self, method: Method) -> Settings:
         """Return all settings of a method."""

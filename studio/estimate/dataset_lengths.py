@@ -1,7 +1,7 @@
 """The lengths of a plan's examples: counted with the model's own tokenizer, or estimated from characters."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -94,7 +94,7 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
         )
         estimated = replace(estimated, n_test=test_lengths.count)
     if not folder:
-        return estimated
+        return _mask_history(estimated, plan)
     request = {
         "what": "lengths",
         "source": plan.data.source,
@@ -104,18 +104,32 @@ def measure_lengths(plan: Plan, folder: Path | None, wait: bool = False) -> Data
         "folder": str(folder),
         "evenly": MAX_COUNTED_EXAMPLES,
         "first_step": plan.task in first_step.TASKS,
+        "history": True,  # what an earlier studio has counted lacks it
     }
     response = tracing_client.send_request(request) if wait else tracing_client.cached_response(request)
     if not response or "rows" not in response:
-        return replace(estimated, failure_reason=tracing_client.failure_reason(request))
+        estimated = replace(estimated, failure_reason=tracing_client.failure_reason(request))
+        return _mask_history(estimated, plan)
     counted = [RowTokens(*row) for row in response["rows"]]
-    return replace(
+    exact = replace(
         estimated,
         rows=_representative_rows(counted),
         in_order=_all_in_order(counted, estimated.count),
         first_step_tokens=response["first_step_tokens"],
         is_exact=True,
     )
+    return _mask_history(exact, plan)
+
+
+def _mask_history(lengths: DatasetLengths, plan: Plan) -> DatasetLengths:
+    """Return lengths of which the last answer alone is learned, where the plan wants that."""
+    if not plan.training.mask_history:
+        return lengths
+    rows, in_order = (
+        tuple(replace(row, history_tokens=0, earlier_answer_tokens=0) for row in part)
+        for part in (lengths.rows, lengths.in_order)
+    )
+    return replace(lengths, rows=rows, in_order=in_order)
 
 
 @lru_cache(maxsize=32)
@@ -226,7 +240,16 @@ def _estimate_row(example: Example, task: Task, tokens_per_wide: float) -> RowTo
         return RowTokens(prompt_tokens)
     completion = examples.to_messages(example)[-1]["content"]
     rejected = example.get("rejected")
-    return RowTokens(prompt_tokens, estimate(completion), estimate(rejected) if rejected else 0)
+    n_rejected = estimate(rejected) if rejected else 0
+    row = RowTokens(prompt_tokens, estimate(completion), n_rejected)
+    answers = [index for index, message in enumerate(prompt_messages) if is_learned(message)]
+    if task != "chat" or not answers:
+        return row
+    n_history, n_answers = (
+        sum(estimate(message["content"]) for message in messages)
+        for messages in (prompt_messages[answers[0] :], [prompt_messages[index] for index in answers])
+    )
+    return replace(row, history_tokens=n_history, earlier_answer_tokens=n_answers)
 
 
 def count_row(example: Example, task: Task, tokenizer: Any) -> RowTokens:
@@ -248,8 +271,21 @@ def count_row(example: Example, task: Task, tokenizer: Any) -> RowTokens:
         n_tokens = len(examples.apply_chat_template(tokenizer, messages, add_generation_prompt=False))
         return max(0, n_tokens - n_prompt)
 
-    completion = examples.to_messages(example)[-1]["content"]
-    return RowTokens(n_prompt, count_completion(completion), count_completion(example.get("rejected", "")))
+    messages = examples.to_messages(example)
+    n_completion = count_completion(messages[-1]["content"])
+    row = RowTokens(n_prompt, n_completion, count_completion(example.get("rejected", "")))
+    if task != "chat" or not any(is_learned(message) for message in prompt):
+        return row
+    encoded = examples.encode_chat(messages, tokenizer, n_prompt)  # the prompt, of which answers are learned
+    if not encoded:
+        return row
+    learned = [position for position, label in enumerate(encoded.labels) if label != examples.IGNORE_INDEX]
+    return replace(row, history_tokens=n_prompt - learned[0], earlier_answer_tokens=len(learned))
+
+
+def is_learned(message: Mapping[str, Any]) -> bool:
+    """Return whether a message of a prompt is an earlier answer that is learned (examples.encode_chat)."""
+    return message["role"] == "assistant" and "weight" not in message
 
 
 def build_workload(

@@ -341,15 +341,16 @@ def widen_ranges(estimate: Estimate, reason: Message | None = None) -> Estimate:
 
 
 def _widen_by(estimate: Estimate, time_factor: float, memory_factor: float, missing: Message) -> Estimate:
-    """Return an estimate with wider ranges of time, money and memory, and with what is missing for better."""
+    """Return an estimate with wider ranges, and with what is missing for better ones."""
     if not estimate.minutes or not estimate.memory_gb:
         return estimate
-    money = estimate.money
+    money, watt_hours = estimate.money, estimate.watt_hours
     return replace(
         estimate,
         minutes=_widen(estimate.minutes, time_factor),
         memory_gb=_widen(estimate.memory_gb, memory_factor),
         money=_widen(money, time_factor) if money else None,
+        watt_hours=_widen(watt_hours, time_factor) if watt_hours else None,
         missing=(*estimate.missing, missing),
     )
 

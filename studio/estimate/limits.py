@@ -102,7 +102,7 @@ def max_text_length(context: EstimateContext) -> int:
     """
     if not context.lengths:
         return 0
-    longest = max(row.tokens for row in context.lengths.rows)
+    longest = max(row.longest_tokens for row in context.lengths.rows)
     shortest = min_text_length(context.lengths)
     values = [value for value in TEXT_LENGTHS if shortest <= value < longest]
     values.append(min(value for value in (*TEXT_LENGTHS, longest) if value >= longest))
@@ -111,7 +111,7 @@ def max_text_length(context: EstimateContext) -> int:
 
 def min_text_length(lengths: DatasetLengths) -> int:
     """Return the fewest tokens that leave anything to learn: below, every prompt fills the text alone."""
-    return min(row.prompt_tokens + 1 if row.completion_tokens else 1 for row in lengths.rows)
+    return min(row.lead_tokens + 1 if row.completion_tokens else 1 for row in lengths.rows)
 
 
 def with_batch_size(context: EstimateContext, value: int) -> EstimateContext:

@@ -97,6 +97,13 @@ class Estimate:
     packs_texts: bool = False
 
     @property
+    def missing_gb(self) -> float:
+        """By how many GB the run does not fit: above 0 where memory is what it lacks."""
+        if not self.memory_gb or self.room_gb is None:
+            return 0.0
+        return self.memory_gb.likely - self.room_gb
+
+    @property
     def is_measured(self) -> bool:
         """Whether the estimate rests on this machine's own measured rates."""
         return self.measured_at > 0

@@ -92,7 +92,7 @@ def create_budget(run: Run) -> Budget | None:
     plan = run.plan
     if not list_caps(plan.training):
         return None
-    machine = catalogue.local_machine()
+    machine = catalogue.with_own_cards(catalogue.local_machine(), plan.training.num_gpus)
     require_measurable(plan, machine)
     use = read_json(run.folder / USE_FILE)
     return Budget(

@@ -7,7 +7,7 @@ from studio import methods
 from studio.errors import NotPossible
 from studio.plan import Plan
 from studio.runs import Status
-from studio.training.time_left import EXTRA_PHASES
+from studio.training.time_left import EXTRA_PHASES, SHARED_STRETCHES
 
 # The parts before and after training; between them stand the stages of the method.
 PREPARE, EVALUATE = "prepare", "evaluate"
@@ -22,7 +22,6 @@ PRELUDES = {"train": "bottom", "reward": "head"}
 # The stretches of an estimate (studio.methods.workload) that belong to preparing. Those that the base and the
 # result go through alike count half before training and half after it.
 PREPARE_STRETCHES, EVALUATE_STRETCHES = ("start", "openings", "linear"), ("save",)
-SHARED_STRETCHES = ("verdict", "ask", "retention")
 # Without an estimate training counts so many times as much as preparing or evaluating.
 DEFAULT_TRAINING_WEIGHT = 8.0
 # No part counts less than this share of the whole: it would not be seen to move.

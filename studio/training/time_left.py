@@ -7,6 +7,8 @@ from statistics import median
 # From so many steps on a stage's own pace says how the run goes on; the pace is the median of so many steps.
 MIN_MEASURED_STEPS, RECENT_STEPS = 5, 9
 # What a step of these stages does beside learning, by the names of the estimate's stretches.
+# What base and result go through alike: half of each such stretch comes before training, half after it.
+SHARED_STRETCHES = ("verdict", "ask", "retention")
 EXTRA_PHASES = {"rl": ("write", "judge", "reference"), "dpo": ("reference",), "kto": ("reference",)}
 
 
@@ -42,7 +44,9 @@ class TimeLeft:
         """
         seconds_per_step = self._seconds_per_step(step)
         in_this_stage = (self._n_steps - step) * seconds_per_step + n_validations * validation_seconds
-        return in_this_stage + self._seconds_after_stage(seconds_per_step) + validation_seconds
+        # The result is measured as it is validated, where no test is told apart.
+        measuring_seconds = 0.0 if "verdict" in self._estimated_minutes else validation_seconds
+        return in_this_stage + self._seconds_after_stage(seconds_per_step) + measuring_seconds
 
     def _seconds_per_step(self, step: int) -> float:
         """As estimated for the first few steps, which are slower; then the median of the last ones."""
@@ -64,4 +68,8 @@ class TimeLeft:
         slowdown = seconds_per_step * self._n_steps / estimated_seconds
         stretches = list(self._estimated_minutes)
         later_stretches = stretches[stretches.index(self._stage) + 1 :]
-        return slowdown * 60 * sum(self._estimated_minutes[name] for name in later_stretches)
+        own_minutes = sum(
+            self._estimated_minutes[name] for name in later_stretches if name not in SHARED_STRETCHES
+        )
+        shared_minutes = sum(self._estimated_minutes.get(name, 0.0) for name in SHARED_STRETCHES)
+        return slowdown * 60 * (own_minutes + shared_minutes / 2)

@@ -1,9 +1,12 @@
 """The lengths of a plan's examples, counted or estimated, and the workload that follows from them."""
 
+import json
+
 import pytest
 from estimate_cases import shape_of
 
 from studio import methods, runs
+from studio.data import examples
 from studio.data.text import json_answers
 from studio.estimate import dataset_lengths
 from studio.estimate.dataset_lengths import DatasetLengths
@@ -168,3 +171,24 @@ def test_every_question_of_a_chat_is_asked_and_no_text_to_classify(make_plan):
     chat = dataset_lengths.measure_lengths(make_plan(), None)
     assert (chat.n_asked, chat.has_json_answers) == (chat.count, False)
     assert dataset_lengths.measure_lengths(make_plan(task="classify"), None).n_asked == 0
+
+
+def test_earlier_answers_of_a_conversation_are_counted_as_they_are_learned(make_plan, tiny_chat, tmp_path):
+    turns = [(role, f"{text} {text}") for role, text in zip(("user", "assistant") * 2, "abcd", strict=True)]
+    conversation = [{"role": role, "content": text} for role, text in turns]
+    path = tmp_path / "turns.jsonl"
+    path.write_text("\n".join(json.dumps({"messages": conversation}) for _ in range(20)), encoding="utf-8")
+    plan = make_plan()
+    data = plan.data.model_copy(update={"source": str(path), "columns": {"messages": "messages"}})
+    plan = plan.model_copy(update={"data": data})
+    encoded = examples.encode_chat(conversation, load.tokenizer(tiny_chat), 1000)
+    learned = [position for position, label in enumerate(encoded.labels) if label != examples.IGNORE_INDEX]
+    for row in dataset_lengths.measure_lengths(plan, tiny_chat, wait=True).rows:
+        assert row.lead_tokens == learned[0]
+        assert row.earlier_answer_tokens + row.completion_tokens == len(learned)
+    for row in dataset_lengths.measure_lengths(plan, None).rows:
+        assert row.earlier_answer_tokens > 0
+    masked = plan.model_copy(update={"training": plan.training.model_copy(update={"mask_history": True})})
+    for folder in (tiny_chat, None):
+        rows = dataset_lengths.measure_lengths(masked, folder, wait=True).rows
+        assert {row.history_tokens for row in rows} == {0}

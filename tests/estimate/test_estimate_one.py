@@ -12,6 +12,7 @@ from studio.estimate.analytic import time as time_model
 from studio.estimate.machines import catalogue
 from studio.estimate.op_counts import OpCounts, total
 from studio.estimate.types import MEMORY_PARTS, Range, range_around
+from studio.methods.rlhf_stages import schedule
 from studio.methods.workload import MicroBatch, Phase, RowTokens
 from studio.models import device
 
@@ -104,9 +105,15 @@ def test_every_figure_has_a_range_around_it_and_its_parts_add_up(name, machine):
 def test_every_phase_and_part_of_memory_has_a_name_on_the_page():
     from studio.ui.method import table_messages
 
-    unnamed = {
-        name: set(estimate(name).stretches) - set(table_messages.PHASE_LABELS) for name in METHOD_NAMES
+    estimates = {
+        **{name: estimate(name) for name in METHOD_NAMES},
+        **{
+            algorithm: estimate("rlhf", H200, settings={"algorithm": algorithm})
+            for algorithm in schedule.DIRECT_ALGORITHMS
+        },
     }
+    labels = set(table_messages.PHASE_LABELS)
+    unnamed = {name: set(result.stretches) - labels for name, result in estimates.items()}
     assert {name: phases for name, phases in unnamed.items() if phases} == {}
 
 
@@ -133,6 +140,9 @@ def test_paged_averages_lie_outside_the_gpu():
     assert not memory_model.uses_paged_optimizer(full, H200)
     assert not memory_model.uses_paged_optimizer(make_run("qlora"), T4)
     assert not memory_model.uses_paged_optimizer(make_run("full", "qwen3-0.6b"), CPU)
+    # As the training decides, by all of a card, whatever other programs hold of it.
+    crowded = dataclasses.replace(H200, usable_bytes=10 * 10**9, total_bytes=24 * 10**9)
+    assert not memory_model.uses_paged_optimizer(full, crowded)
 
 
 def test_a_mac_has_no_pages_and_holds_8_bytes_of_averages_a_number():

@@ -70,6 +70,13 @@ def test_energy_is_counted_as_the_estimate_counts_it(machine, clock):
     assert budget.find_reached(77)["used"] == pytest.approx(watts * 3500 / 3600)
 
 
+def test_the_energy_of_a_run_is_that_of_all_its_gpus(make_plan, machine, monkeypatch):
+    monkeypatch.setattr(catalogue, "local_machine", lambda: machine)
+    budget = caps.create_budget(runs.create(make_plan(max_watt_hours=5, max_money=1, num_gpus=4)))
+    assert budget.machine.watts == 4 * 300
+    assert budget.machine.price_per_hour == 6.0, "the machine costs the same"
+
+
 def test_room_is_kept_for_the_evaluation_at_the_end(machine, clock):
     budget = Budget(Training(max_minutes=1), machine, started_at=0.0, evaluation_seconds=30)
     clock(19)  # 1.3 x 30 s + 1 s are 40 s

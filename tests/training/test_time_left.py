@@ -46,6 +46,15 @@ def test_validations_still_to_come_count_and_the_last_evaluation_takes_as_long_a
     assert time_left.seconds_left(1, n_validations=2, validation_seconds=5.0) == 3 * 1 + 2 * 5 + 5
 
 
+def test_of_what_base_and_result_go_through_alike_half_is_still_to_come():
+    minutes = {"start": 0.1, "verdict": 2.0, "train": 1.0, "ask": 4.0, "retention": 1.0, "save": 0.5}
+    time_left = TimeLeft(minutes, "train")
+    time_left.begin(step=0, n_steps=20)
+    time_left.add_step(30.0)
+    in_training, behind_it = 19 * 3, (1.0 + 2.0 + 0.5 + 0.5) * 60
+    assert time_left.seconds_left(1, 0, validation_seconds=50.0) == pytest.approx(in_training + behind_it)
+
+
 def test_a_run_shows_the_time_left_by_its_estimate(make_plan, monkeypatch):
     from types import SimpleNamespace
 

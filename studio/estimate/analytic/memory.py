@@ -171,8 +171,9 @@ def _quantized_params(shape: ModelShape) -> int:
 def _optimizer(run: MethodRun, machine: Machine) -> Optimizer:
     if run.is_sharded:
         return "adamw_torch_fused"
-    paged_gpu_bytes = machine.usable_bytes if machine.device_type == "cuda" else None
-    return choose_optimizer(trains_in_bf16(run, machine), run.parameters.trainable, paged_gpu_bytes)
+    # As the training does, by all that the card has, whatever others hold of it.
+    gpu_bytes = (machine.total_bytes or machine.usable_bytes) if machine.device_type == "cuda" else None
+    return choose_optimizer(trains_in_bf16(run, machine), run.parameters.trainable, gpu_bytes)
 
 
 def uses_paged_optimizer(run: MethodRun, machine: Machine) -> bool:

@@ -34,10 +34,12 @@ from studio.models.device import (
     autocast_dtype,
     cuda_context_bytes,
     device_type,
+    prefer_flash_attention,
     synchronize,
     torch_device,
     weights_dtype,
 )
+from studio.models.fused_norms import fused_norms
 from studio.plan import Task
 
 # Layers of the cut.
@@ -132,6 +134,7 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
         batch_shape: Texts and tokens of each.
     """
     torch.manual_seed(0)
+    prefer_flash_attention()  # as a model that is loaded has it
     network = _build_network(model, method_name)
     trainable_parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable_parameters, lr=1e-6, fused=True)
@@ -141,7 +144,7 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
     n_items = torch.tensor(labels.numel())
 
     def run_step() -> None:
-        with pass_context, cpu_attention.short_texts_in_float32():
+        with pass_context, cpu_attention.short_texts_in_float32(), fused_norms(network):
             with autocast():
                 outputs = network(**inputs)
             compute_loss(outputs, labels, n_items).backward()

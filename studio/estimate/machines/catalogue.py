@@ -170,6 +170,7 @@ class Machine:
         name: Its name for people.
         kind: "card" for a GPU, "processor" for a CPU, as `machines.yaml` has it; code asks `is_gpu`.
         usable_bytes: Memory that a run can have; of several GPUs that of each.
+        total_bytes: All memory of this machine's GPU, free or not; 0 where there is none, and elsewhere.
         tflops_16: What the specification promises for 16-bit numbers (TFLOP/s). How much of it a run
             achieves is for the estimator's rates to say.
         tflops_32: The same for 32-bit numbers.
@@ -215,6 +216,7 @@ class Machine:
     price_source: Source | None
     note: Message | None = None
     assumed: tuple[str, ...] = ()
+    total_bytes: int = 0
     ssh: str = ""
     python: str = "python3"
     job: str = ""
@@ -286,6 +288,12 @@ def with_cards(machine: Machine, cards: int) -> Machine:
     return dataclasses.replace(machine, cards=cards, watts=watts, price_per_hour=None, billed=None)
 
 
+def with_own_cards(machine: Machine, cards: int) -> Machine:
+    """Return a machine that uses so many of the GPUs it has: its price stays the same."""
+    several = with_cards(machine, max(machine.cards, cards))
+    return dataclasses.replace(several, price_per_hour=machine.price_per_hour, billed=machine.billed)
+
+
 def load_machines() -> dict[str, Machine]:
     """Return every machine of the list by its id.
 
@@ -348,11 +356,12 @@ def local_machine(cgroup: Path = cgroups.CGROUP) -> Machine:
     # What is free was measured, so the memory rests on no rule.
     assumed = tuple(dict.fromkeys(field for field in machine.assumed if field != "usable_bytes"))
     usable_bytes = max(free_bytes + hardware.reclaimable_bytes(on_gpu=bool(gpu)), 0)
+    total_bytes = gpu.total_bytes if gpu else 0
     if gpu:
         # What is free may have been asked before an active run took its part.
-        usable_bytes = min(usable_bytes, gpu.total_bytes)
+        usable_bytes = min(usable_bytes, total_bytes)
     machine = machine.with_precision(cpu_precision.requested_precision())
-    return dataclasses.replace(machine, usable_bytes=usable_bytes, assumed=assumed)
+    return dataclasses.replace(machine, usable_bytes=usable_bytes, total_bytes=total_bytes, assumed=assumed)
 
 
 def local_card_id() -> str:

@@ -4,6 +4,7 @@
 response to a line of stdout, in the same order.
 """
 
+import dataclasses
 import gc
 import json
 import logging
@@ -33,8 +34,8 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
             examples to count at most, and "first_step", whether UPFT's request for a first step is counted.
 
     Returns:
-        "rows", for each example its tokens as [prompt, completion, rejected]; "count" of all usable
-        examples; "first_step_tokens", 0 where not counted.
+        "rows", for each example its tokens as the fields of RowTokens; "count" of all usable examples;
+        "first_step_tokens", 0 where not counted.
     """
     from studio.data import examples, store  # noqa: PLC0415
     from studio.estimate import dataset_lengths  # noqa: PLC0415
@@ -53,7 +54,7 @@ def count_lengths(request: dict[str, Any]) -> dict[str, Any]:
     )
     first_step_request = first_step.choose_request(parsed_examples) if request["first_step"] else ""
     return {
-        "rows": [[row.prompt_tokens, row.completion_tokens, row.rejected_tokens] for row in rows],
+        "rows": [dataclasses.astuple(row) for row in rows],
         "count": len(parsed_examples),
         "first_step_tokens": len(tokenizer(first_step_request, add_special_tokens=False)["input_ids"]),
     }

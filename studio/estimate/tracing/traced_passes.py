@@ -78,6 +78,8 @@ class TracedPasses:
             return _scale_to_blocks(anchors.traced[micro_batch], phase)
         counts = self._closed_form(run, phase)(micro_batch)
         anchors.correct(counts, micro_batch.tokens)
+        if anchors.hold_more_than(micro_batch):
+            counts.peak, counts.spare, counts.parts = 0.0, 0.0, {}
         return _scale_to_blocks(counts, phase)
 
     def _anchors_of(self, run: MethodRun, phase: Phase) -> "_Anchors | None":
@@ -209,6 +211,12 @@ class _Anchors:
     traced: dict[MicroBatch, OpCounts]
     shortest_ratios: tuple[float, ...] = ()
     longest_ratios: tuple[float, ...] = ()
+
+    def hold_more_than(self, micro_batch: MicroBatch) -> bool:
+        """Return whether one that was traced has as many texts and tokens: the peak of the phase is there."""
+        return any(
+            traced.rows >= micro_batch.rows and traced.tokens >= micro_batch.tokens for traced in self.traced
+        )
 
     def correct(self, counts: OpCounts, tokens: int) -> None:
         """Bring the closed form of a micro batch between the traced ones to where a trace would be."""

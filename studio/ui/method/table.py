@@ -367,10 +367,9 @@ def _percent(value: float, scale: float) -> float:
 
 def _describe_shortfall(estimate: Estimate, lang: str) -> str:
     """By how much a row does not fit, else why it is tight; "" where it fits, or that is not known."""
-    if estimate.fits == "no" and estimate.memory_gb and estimate.room_gb is not None:
-        missing_gb = max(estimate.memory_gb.likely - estimate.room_gb, 0.0)
+    if estimate.fits == "no" and estimate.missing_gb > 0 and estimate.room_gb is not None:
         return table_messages.MEMORY_SHORTFALL.render(
-            lang, more=units.format_gb(missing_gb), room=units.format_gb(estimate.room_gb)
+            lang, more=units.format_gb(estimate.missing_gb), room=units.format_gb(estimate.room_gb)
         )
     if estimate.fits != "yes" and estimate.why_not:
         return estimate.why_not.render(lang)

@@ -119,6 +119,9 @@ PHASE_LABELS = {
     "reference": Message("comparing with the original (reference)"),
     "rl": Message("learning from practice (RL)"),
     "dpo": Message("learning from pairs (DPO)"),
+    "simpo": Message("learning from pairs (SimPO)"),
+    "orpo": Message("learning from pairs (ORPO)"),
+    "kto": Message("learning from thumbs up and down (KTO)"),
     "save": Message("saving"),
 }
 # Beside the columns, in a copied file.

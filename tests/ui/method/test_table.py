@@ -110,6 +110,13 @@ def test_a_row_that_does_not_fit_says_by_how_much_and_what_would_help():
     assert rows["lora"]["offers"] == []
 
 
+def test_a_row_that_lacks_no_memory_says_what_it_lacks():
+    why = Message("It trains on one GPU alone.")
+    alone = dataclasses.replace(COMPLETE, method="lora", fits="no", why_not=why)
+    _, rows = render(estimates={**STATE.estimates, "lora": alone})
+    assert rows["lora"]["lacks"] == why.render()
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_what_nobody_knows_is_a_dash_with_its_reason_and_never_a_number(lang):
     _, rows = render(lang)
