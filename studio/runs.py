@@ -27,6 +27,8 @@ from studio.storage import home, is_seal_intact, read_json, write_json, write_te
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 ENDED_STATES = ("done", "stopped", "failed")
+# Elsewhere a run may wait for a place, or be on its way, for hours; a machine that is silent is told.
+UNHURRIED_STAGES = ("send", "install", "machine", "bring_back")
 STATES = ("waiting", "preparing", "training", "evaluating", *ENDED_STATES)
 # What a run goes on from, not to begin anew: a checkpoint, or what a stage that has ended left behind.
 RESUME_PATTERNS = (
@@ -276,7 +278,8 @@ def stalled_since(run: Run, status: Status) -> float | None:
     if not worker:
         return None
     silent_seconds = time.monotonic() - status.beat
-    is_stalled = silent_seconds > status.patience or _is_suspended(worker)
+    is_late = silent_seconds > status.patience and status.stage not in UNHURRIED_STAGES
+    is_stalled = is_late or _is_suspended(worker)
     return time.time() - silent_seconds if is_stalled else None
 
 

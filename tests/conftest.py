@@ -56,7 +56,7 @@ TINY_TRAINING: dict[str, Any] = {
 }
 # Where that does not suit a task or a method.
 TRAINING_OVERRIDES: dict[str, dict[str, Any]] = {
-    "classify": {"epochs": 8},
+    "classify": {"epochs": 10},
     "prefix": {"epochs": 12},
     "adapter": {"epochs": 12},
     "upft": {"epochs": 2, "learning_rate": 2e-3, "max_length": 256},

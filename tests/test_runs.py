@@ -381,6 +381,9 @@ def test_a_run_that_is_silent_for_longer_than_its_pace_explains_stands_still(run
     assert runs.stalled_since(run, status) is None
     set_clock(runs, monotonic=lambda: now + 61)
     assert runs.stalled_since(run, status) == pytest.approx(wall - 61, abs=5)
+    for stage in runs.UNHURRIED_STAGES:  # it waits for a place elsewhere, or is on its way
+        runs.set_status(run, "preparing", stage, patience=-1.0)
+        assert runs.stalled_since(run, runs.status(run)) is None
 
 
 def test_a_clock_that_is_set_makes_no_run_stand_still(run, process, set_clock):

@@ -28,6 +28,8 @@ from studio.plan import Plan, Value
 EXCLUSION_KINDS = ("budget", "room", "few", "refused")
 FITS_TO_ROOM = {"no": "short", "unknown": "open"}
 
+CHOOSE_OTHERS = Message("Choose another machine, model or precision. Until then, try the prompt below.")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -260,10 +262,12 @@ def _advise_without_method(
     kind, name = _nearest_exclusion(context)
     words = TEXTS.advice["short" if kind == "few" else kind]
     refusal = compatibility.find_incompatibility(name, context.dataset.task, context.shape)
+    # What does not fit says what to change in its own sentence.
+    reason = refusal.reason if refusal else rejections.get(name, "")
     values = {
         **explanations.sentence_values(name, context),
-        "refused": refusal.reason if refusal else "",
-        "nearest": refusal.alternative if refusal else "",
+        "refused": reason,
+        "nearest": refusal.alternative if refusal else CHOOSE_OTHERS,
     }
     return Choice(
         method=None,

@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_FAILED
     conductor.require_startable(bake_off)
     print(f"bake-off {bake_off.id}", file=sys.stderr)
+    bake_off.stop_file.unlink(missing_ok=True)
     try:
         bake_off = conductor.conduct(bake_off, on_progress=_print_turn)
     except KeyboardInterrupt:

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from studio.cli import EXIT_INVALID, EXIT_OK
+from studio.cli.apply import FILE_EXISTS
 from studio.data import store
 from studio.data.quality import fixes
 from studio.data.quality.fixes import Change
 from studio.data.readers.read import Table
 from studio.data.schema import infer_roles
-from studio.errors import BadData
+from studio.errors import BadData, NotPossible
 from studio.i18n import Message
 from studio.meaning import client
 from studio.meaning.client import Progress, Suggested
@@ -25,6 +26,7 @@ from studio.meaning.decisions import DROP, KEEP, LABEL_PREFIX, SKIP, build_addit
 from studio.meaning.report import Doubt, MeaningReport
 
 T = TypeVar("T")
+GO_ON_OR_NAME_ANOTHER = Message("Go on with `studio label {file}`, or name another file with --to.")
 # What is typed for a text instead of a label; Enter alone takes the proposed one.
 SKIP_KEY, END_KEY, KEEP_KEY, DROP_KEY = "-", "q", "k", "d"
 NEXT_KEYS = "Enter takes the label in brackets, another label corrects it, - skips, q ends."
@@ -96,6 +98,9 @@ class _Labelling:
         self._columns = self._choose_columns()
         path = Path(options.file)
         self._target = Path(options.to) if options.to else path.with_name(f"{path.stem}-labelled.csv")
+        if self._target.exists() and not self._is_stored and self._target.resolve() != path.resolve():
+            names = {"name": self._target.name, "file": str(self._target)}
+            raise NotPossible(FILE_EXISTS, GO_ON_OR_NAME_ANOTHER, **names)
         if options.unlabelled:
             others = store.find(options.unlabelled).table()
             self._apply(build_addition(self._table, others, self._columns["text"]))
@@ -197,7 +202,8 @@ class _Labelling:
             self._table = self._read()
             return
         self._table = fixes.apply(self._table, [change])
-        with self._target.open("w", newline="", encoding="utf-8") as file:
+        # With the mark by which Excel knows the encoding.
+        with self._target.open("w", newline="", encoding="utf-8-sig") as file:
             writer = csv.DictWriter(file, self._table.columns)
             writer.writeheader()
             writer.writerows(self._table.rows)

@@ -254,9 +254,8 @@ def _print_result(run: Run) -> None:
             print(fault.render())
         if result := verdict.read(report):
             print(f"{result.word.render()}: {result.headline.render()} (why: studio verdict {run.id[:8]})")
-    if failure_text := runs.status(
-        run
-    ).failure_text():  # a cap that was reached, what is left at another machine
+    # A cap that was reached, what is left at another machine.
+    if failure_text := runs.status(run).failure_text():
         print(failure_text)
     if runs.is_resumable(run):
         start = "from where it was" if runs.has_saved_state(run) else "from the beginning"

@@ -5,15 +5,17 @@ import json
 import shlex
 from pathlib import Path
 
-from studio import runs
+from studio import run_comparison, runs
 from studio.cli import EXIT_OK
 from studio.errors import NotPossible
-from studio.evaluate import predictions, verdict
+from studio.evaluate import measures, predictions, verdict
 from studio.evaluate.next_steps import NextStep
 from studio.evaluate.predictions import Answered
 from studio.evaluate.verdict import Verdict
 from studio.i18n import Message, languages
 from studio.runs import Run
+
+COMPARE_ANSWERS = Message("Ask both in the Playground, or let people vote there blindly.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,11 @@ def run(options: argparse.Namespace) -> int:
     runs.require_usable(judged)
     plan_path = judged.folder / "plan.yaml"
     if options.against:
-        result = verdict.judge_runs(_require_answers(judged), _require_answers(runs.find(options.against)))
+        other = runs.find(options.against)
+        result = verdict.judge_runs(_require_answers(judged), _require_answers(other))
+        if result.measure == measures.LOSS.name and judged.plan.model != other.plan.model:
+            names = {"first": judged.plan.name, "second": other.plan.name}
+            raise NotPossible(run_comparison.OTHER_TOKENS, COMPARE_ANSWERS, **names)
     else:
         result = verdict.judge(_require_answers(judged), runs.report(judged), judged.plan)
     if options.json:

@@ -351,7 +351,9 @@ def add(
         with nullcontext(draft_path) if draft_path else open_draft() as parent:
             folder = parent / uuid.uuid4().hex
             folder.mkdir(mode=0o700)
-            suffix = Path(name).suffix or upload.suffix
+            is_packed = Path(name).suffix.lower() == ".gz"
+            # What is packed is read by its own ending.
+            suffix = "".join(Path(name).suffixes[-2:]) if is_packed else Path(name).suffix or upload.suffix
             file = folder / f"original{suffix.lower()}"
             shutil.copyfile(upload, file)
             card = {

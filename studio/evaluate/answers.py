@@ -9,13 +9,13 @@ from studio.data import examples
 from studio.data.examples import Example
 from studio.data.text import json_answers
 from studio.evaluate import known_answers
+from studio.evaluate.measures import MAX_QUESTIONS
 from studio.evaluate.predictions import Outcome
 from studio.models.decoding import decode
 from studio.plan import Task
 
-# How many questions are put, and how long an answer may be (tokens): enough to see a change, and minutes on
-# a CPU.
-MAX_QUESTIONS, MAX_NEW_TOKENS = 64, 160
+# How long an answer may be (tokens): enough to see a change, and minutes on a CPU.
+MAX_NEW_TOKENS = 160
 BATCH_SIZE = 16
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
 
@@ -37,13 +37,14 @@ class Answer(NamedTuple):
 
 
 def choose_questions(rows: Sequence[Example], task: Task) -> list[int]:
-    """The indices of the rows whose questions are put to a model, at most MAX_QUESTIONS.
+    """The indices of the rows whose questions are put to a model, MAX_QUESTIONS at most, evenly chosen.
 
-    Those whose answer is known; without any, in a chat the first rows.
+    Those whose answer is known; without any, in a chat all.
     """
     answered = [index for index, row in enumerate(rows) if row.get("answer")]
     candidates = answered if answered or task != "chat" else range(len(rows))
-    return list(candidates[:MAX_QUESTIONS])
+    n_asked = min(len(candidates), MAX_QUESTIONS)
+    return [candidates[len(candidates) * index // n_asked] for index in range(n_asked)]
 
 
 def max_new_tokens(tokenizer: Any, questions: Sequence[Example]) -> int:
@@ -203,7 +204,7 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def declare_stop_tokens(model: Any, tokenizer: Any) -> None:
-    """Write the tokens that end an answer into a model: TRL asks it, and whoever opens the result.
+    """Write the tokens that end an answer into a model: TRL asks it, and whoever opens a whole result.
 
     A base like Qwen2.5 names none of its chat template's.
     """

@@ -203,7 +203,16 @@ def _gather_reward(practice: Mapping[str, Any], report: Report) -> Evidence | No
     n = int(practice["questions"]["held_out"])
     comparison = _compare_reward(practice)
     score = Estimate(after, after, after)
-    return Evidence("reward", "reward", "validation", n, score, (comparison,), gaming=_read_gaming(report))
+    return Evidence(
+        measure="reward",
+        kind="reward",
+        split="validation",
+        n=n,
+        score=score,
+        comparisons=(comparison,),
+        forgotten=_find_forgotten(report),
+        gaming=_read_gaming(report),
+    )
 
 
 def _read_practice(report: Report) -> Mapping[str, Any]:

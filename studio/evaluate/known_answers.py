@@ -5,6 +5,8 @@ import re
 
 # A minus between two numbers, as in 10-12, is no sign.
 NUMBER_PATTERN = re.compile(r"(?:(?<!\w)[-\N{MINUS SIGN}])?\d+(?:[.,]\d+)*")
+# A letter of a Latin, Greek or Cyrillic alphabet, or a digit.
+LETTER = r"[0-9A-Za-z\u00C0-\u024F\u0370-\u03FF\u0400-\u04FF]"
 THOUSANDS_WITH_COMMAS = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 THOUSANDS_WITH_POINTS = re.compile(r"-?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})")
 
@@ -22,7 +24,20 @@ def is_correct(text: str, answer: str, check: str = "data") -> bool:
         return last_number(text) == last_number(answer)
     if check == "exact":
         return text.strip().casefold() == answer.strip().casefold()
-    return answer.strip().casefold() in text.casefold()
+    return _contains_words(text, answer.strip())
+
+
+def _contains_words(text: str, answer: str) -> bool:
+    """Whether an answer's words stand in a text: not inside others, as “no” does in “know”.
+
+    Words are told apart where letters and digits of an alphabet meet; Chinese has none between them. A single
+    capital is the name of a choice and not the article.
+    """
+    starts = rf"(?<!{LETTER})" if re.match(LETTER, answer) else ""
+    ends = rf"(?!{LETTER})" if re.match(LETTER, answer[-1:]) else ""
+    is_choice = len(answer) == 1 and answer.isupper()
+    pattern = re.compile(starts + re.escape(answer) + ends, 0 if is_choice else re.IGNORECASE)
+    return pattern.search(text) is not None
 
 
 def has_number(text: str) -> bool:

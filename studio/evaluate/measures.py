@@ -17,6 +17,8 @@ from studio.evaluate.predictions import Outcome, Prediction
 # Wanted answers of at most so many characters (the median) are compared word for word; longer ones can be
 # right in many wordings.
 MAX_EXACT_CHARACTERS = 40
+# So many questions at most are answered in writing: enough to see a change, and minutes on a CPU.
+MAX_QUESTIONS = 64
 Kind = Literal["hits", "errors", "f1"]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from studio.evaluate import measures
 from studio.evaluate import verdict_wording as wording
 from studio.evaluate.evidence import Comparison, Evidence, is_linear_run
 from studio.evaluate.verdict_wording import MIN_ROWS
@@ -20,6 +21,10 @@ TEST_SET = Message("Set aside a test set: these validation rows also chose which
 LARGER_TEST = Message("Use a larger test set: {count:,} rows can show a difference of {difference}.")
 MORE_ROWS = Message(
     "Bring {count:,} more examples for the test, enough to show a difference of {difference}."
+)
+LET_PEOPLE_VOTE = Message(
+    "{n} answers to held-out questions are judged and cannot show a smaller difference. Let people vote on "
+    "more of them in the Playground (blind vote)."
 )
 IN_POINTS, IN_UNITS = Message("{points} points"), Message("{difference:.2g}")
 KNOWN_ANSWERS = Message("Bring questions with known answers, or let people vote in the Playground.")
@@ -45,6 +50,8 @@ MANY_STAGE_METHODS = ("rlhf",)
 # What they learn from is written by the base model.
 SELF_TAUGHT_METHODS = ("upft",)
 WRITING_TASKS = ("chat", "complete")
+# They judge answers in writing, of which there are no more than MAX_QUESTIONS.
+WRITTEN_MEASURES = (measures.KNOWN_ANSWER.name, measures.EXACT_MATCH.name)
 # The head as it was fitted to the frozen base's embeddings: frozen layers without a block that learns.
 LINEAR_PLAN = {"method.name": "frozen", "method.settings": {"blocks": 0}, "training.learning_rate": None}
 # A method's own learning rate is taken where another one was set for the method before.
@@ -117,7 +124,8 @@ class Setup:
         if not self.plan or self.plan.data.test or not n_examples:
             return None
         share = round(TEST_SHARE_STEP * math.ceil(n_rows / n_examples / TEST_SHARE_STEP), 2)
-        return share if share <= MAX_TEST_SHARE else None
+        is_larger = share * n_examples > counts.get("test", 0)
+        return share if is_larger and share <= MAX_TEST_SHARE else None
 
 
 def find(evidence: Evidence, state: str, setup: Setup) -> tuple[NextStep, ...]:
@@ -142,6 +150,9 @@ def _iterate(evidence: Evidence, state: str, setup: Setup) -> Iterator[NextStep]
         yield from _train_otherwise(evidence, setup)
     if state != "do_not_ship" and evidence.kind != "reward":
         yield from _test_on_more(evidence, state, setup)
+    if state == "cannot_tell" and evidence.kind == "reward" and not (evidence.gaming or evidence.forgotten):
+        yield NextStep(READ_ANSWERS)
+        yield NextStep(TRAIN_OTHERWISE)
 
 
 def _against_forgetting(setup: Setup) -> Iterator[NextStep]:
@@ -195,14 +206,18 @@ def _test_on_more(evidence: Evidence, state: str, setup: Setup) -> Iterator[Next
         yield more
     elif evidence.split == "validation":
         yield NextStep(TEST_SET, _test_share_change(evidence.n, setup))
+    elif is_open and not evidence.forgotten:
+        yield from _train_otherwise(evidence, setup)
 
 
 def _tell_more_rows(evidence: Evidence, setup: Setup) -> NextStep | None:
-    """How many rows would show a difference worth it; None where these do already."""
+    """What would show a difference worth it; None where these rows do already."""
     closest = wording.hardest_comparison(evidence)
     n_more = wording.count_more_rows(evidence, closest)
     if n_more <= 0:
         return None
+    if evidence.measure in WRITTEN_MEASURES and evidence.n + n_more > measures.MAX_QUESTIONS:
+        return NextStep(LET_PEOPLE_VOTE.format(n=evidence.n))
     difference = _describe_wanted(closest)
     changes = _test_share_change(evidence.n + n_more, setup)
     if changes:

@@ -8,6 +8,7 @@ import torch
 
 from studio import methods, runs
 from studio.errors import NotPossible, StudioError
+from studio.evaluate import answers
 from studio.export.usage import public_base_name
 from studio.i18n import Message
 from studio.models import device, fetch, load
@@ -31,8 +32,11 @@ def save_merged_model(run: Run, folder: Path) -> None:
     require_disk_space(folder.parent, load.count_parameters(base_model) * device.weights_dtype().itemsize)
     merged = methods.get(run.plan.method.name).merge(base_model, run.model)
     require_plain(merged)
+    tokenizer = load.tokenizer(run.model)
+    if run.plan.task not in ("classify", "complete"):
+        answers.declare_stop_tokens(merged, tokenizer)
     merged.save_pretrained(folder)
-    load.tokenizer(run.model).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text(encoding="utf-8"))
     config_path.write_text(

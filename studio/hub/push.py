@@ -29,15 +29,17 @@ DATA_LABEL = label("Data: the rows that the run learned from and was tested on")
 LARGE_FILE_BYTES = 10_000_000
 KEEP_SECONDS = 7 * 86_400
 COMMIT_TITLE = "Upload from the training studio"
-# Files that decide what a library loads from a repository.
-READ_BY_LIBRARIES = re.compile(
-    r"(\.safetensors|\.safetensors\.index\.json|\.gguf|\.onnx|\.jsonl|(^|/)(adapter_)?config\.json)$"
+# What the studio uploads of a model and of rows: a library takes what it finds. GGUF files stand alone.
+MODEL_FILES = re.compile(
+    r"(result/)?(adapter_config\.json|adapter_model\.safetensors|config\.json|generation_config\.json"
+    r"|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?)"
 )
+ROW_FILES = re.compile(r"(train|validation|test)\.jsonl")
 PRIVATE, PUBLIC = Message("Private: only you see it."), Message("Public: everyone can see and download it.")
 PRIVATE_TO_TEAM = Message("Private: you and the members of {team} see it.")
 CONSENT = Message(
-    "{content}. {count} {count:file|files}, {size}, to {address}. {visibility} A result of yours that lies "
-    "there already is replaced."
+    "{content}. {count} {count:file|files}, {size}, to {address}. {visibility} A model or rows that the "
+    "studio put there before are replaced."
 )
 DATA_LEAVES = Message("These are your rows as they are, personal data among them.")
 IS_PUBLIC = Message("“{repo}” is there already, and public.")
@@ -277,12 +279,14 @@ def list_files(prepared: Upload, account: Account) -> list[str]:
 
 
 def remove_replaced(prepared: Upload, earlier_files: Sequence[str], account: Account) -> None:
-    """Remove what an earlier upload has left of models and rows: a library would read it beside the new ones.
+    """Remove what an earlier upload has left of the same kind: a library would read it beside the new files.
 
     An adapter, say, is loaded wherever there is an `adapter_config.json`, whatever model lies beside it.
     """
     names = {path.relative_to(prepared.folder).as_posix() for path in prepared.files}
-    replaced = [name for name in earlier_files if name not in names and READ_BY_LIBRARIES.search(name)]
+    kinds = [kind for kind in (MODEL_FILES, ROW_FILES) if any(map(kind.fullmatch, names))]
+    earlier = [name for name in earlier_files if any(kind.fullmatch(name) for kind in kinds)]
+    replaced = [name for name in earlier if name not in names]
     if not replaced:
         return
     with explained(prepared.repo):

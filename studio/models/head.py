@@ -1,5 +1,6 @@
 """The linear head of a classifier: its kind of problem, and the scale of the numbers it gives."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from studio.models.other_kinds import list_architectures
 from studio.models.shape import list_labels, read_config
 
 # Numbers lie within so many standard deviations of their mean, and may be rounded by this share of one.
-MAX_DEVIATIONS, MAX_ROUNDING_SHARE = 10.0, 0.05
+MAX_DEVIATIONS, MAX_ROUNDING_SHARE = 10.0, 0.25
 
 
 def find_head(model: Any) -> torch.nn.Linear:
@@ -43,7 +44,8 @@ def can_hold(dtype: torch.dtype, mean: float, deviation: float) -> bool:
         deviation: Their standard deviation.
     """
     limits = torch.finfo(dtype)
-    rounding_error = abs(mean) * limits.eps / 2
+    # Half the step between two numbers of the size of the mean.
+    rounding_error = limits.eps / 2 * 2.0 ** math.floor(math.log2(abs(mean))) if mean else 0.0
     is_in_range = abs(mean) + MAX_DEVIATIONS * deviation < limits.max
     return bool(is_in_range and rounding_error <= MAX_ROUNDING_SHARE * deviation)
 

@@ -3,22 +3,23 @@
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from studio import processes
 from studio.i18n import Message
+from studio.playground.session import Question
 
 NO_ANSWER = Message("The base model gave no answer: {why}")
 RETRY_HINT = Message("Close other programs and ask again, or choose a smaller model.")
 
 
-def ask(model: str, prompt: str, length: int, task: str = "chat") -> Iterator[tuple[str, float]]:
+def ask(model: str, question: Question, task: str = "chat") -> Iterator[tuple[str, float]]:
     """Ask a base model in a child process; closing the iterator ends it.
 
     Args:
         model: A catalogue id, a hub id or a local folder.
-        prompt: The question, or with the task "complete" the text to continue.
-        length: The most tokens of the answer.
+        question: The question, or with the task "complete" the text to continue, and how it is answered.
         task: The task it is asked for.
 
     Yields:
@@ -27,7 +28,7 @@ def ask(model: str, prompt: str, length: int, task: str = "chat") -> Iterator[tu
     Raises:
         StudioError: The model cannot answer.
     """
-    request = {"model": model, "prompt": prompt, "length": length, "task": task}
+    request = {"model": model, "task": task, "question": asdict(question)}
     text = ""
     with closing(
         processes.stream_replies(
@@ -48,22 +49,22 @@ def _stream_answer(request: dict[str, Any]) -> None:
 
     base = fetch.fetch(request["model"], on_fetched)
 
-    from studio.evaluate.answers import GREEDY  # noqa: PLC0415 - loads torch
-    from studio.models import load  # noqa: PLC0415
+    from studio.models import load  # noqa: PLC0415 - loads torch
     from studio.playground import server  # noqa: PLC0415
 
-    task = request["task"]
+    task, question = request["task"], request["question"]
     tokenizer = load.tokenizer(base.folder)
     model = load.base_model(base.folder, "complete" if task == "complete" else "chat")
     context = server.usable_context(model)
-    length = max(1, min(int(request["length"]), context // 2))
-    prompt_ids = server.encode_prompt(task, request["prompt"], tokenizer)
+    length = max(1, min(int(question["length"]), context // 2))
+    earlier = server.earlier_messages("base", question)
+    prompt_ids = server.encode_prompt(task, question["prompt"], tokenizer, earlier)
     prompt_ids = prompt_ids[-(context - length) :]  # a long prompt asks at its end
     server.stream_generation(
         model,
         tokenizer,
         prompt_ids,
-        {"max_new_tokens": length, **GREEDY},
+        {"max_new_tokens": length, **server.sampling_kwargs(question)},
         lambda text: processes.send_reply({"text": text}),
     )
 

@@ -97,7 +97,7 @@ class ModelPair:
             prompts,
             [build_streamer(side) for side in self.models],
             stop,
-            {"max_new_tokens": length, **_sampling_kwargs(question)},
+            {"max_new_tokens": length, **sampling_kwargs(question)},
         )
 
     def encode_question(self, side: str, question: dict[str, Any]) -> list[int]:
@@ -106,7 +106,7 @@ class ModelPair:
         Raises:
             StudioError: They leave no room for the answer.
         """
-        earlier = _earlier_messages(side, question)
+        earlier = earlier_messages(side, question)
         prompt_ids = encode_prompt(self.plan.task, question["prompt"], self.tokenizer, earlier)
         _require_fit(len(prompt_ids), int(question["length"]), usable_context(self.models[side]))
         return prompt_ids
@@ -152,7 +152,7 @@ class ModelPair:
     ) -> int:
         """Send the pieces of an answer. Returns how many tokens were generated."""
         prompt_ids = self.encode_question(side, question)
-        generate_kwargs = {"max_new_tokens": int(question["length"]), **_sampling_kwargs(question)}
+        generate_kwargs = {"max_new_tokens": int(question["length"]), **sampling_kwargs(question)}
         n_tokens = 0
 
         def should_stop(input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -263,7 +263,7 @@ def stream_generation(
         raise failures[0]
 
 
-def _earlier_messages(side: str, question: Mapping[str, Any]) -> list[dict[str, str]]:
+def earlier_messages(side: str, question: Mapping[str, Any]) -> list[dict[str, str]]:
     """What a side reads before a question: the system prompt, and its own part of the conversation."""
     system = question.get("system", "")
     messages = [{"role": "system", "content": system}] if system else []
@@ -290,7 +290,7 @@ def encode_prompt(task: Task, text: str, tokenizer: Any, earlier: Sequence[dict[
     return ids[:-1] if ends_text else ids
 
 
-def _sampling_kwargs(question: Mapping[str, Any]) -> dict[str, Any]:
+def sampling_kwargs(question: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `generate` that choose each token as a question asks for."""
     temperature = float(question["temperature"])
     if temperature <= 0:

@@ -6,9 +6,9 @@ from statistics import median
 
 # From so many steps on a stage's own pace says how the run goes on; the pace is the median of so many steps.
 MIN_MEASURED_STEPS, RECENT_STEPS = 5, 9
-# What a step of these stages does beside learning, by the names of the estimate's stretches.
 # What base and result go through alike: half of each such stretch comes before training, half after it.
 SHARED_STRETCHES = ("verdict", "ask", "retention")
+# What a step of these stages does beside learning, by the names of the estimate's stretches.
 EXTRA_PHASES = {"rl": ("write", "judge", "reference"), "dpo": ("reference",), "kto": ("reference",)}
 
 
@@ -69,7 +69,9 @@ class TimeLeft:
         stretches = list(self._estimated_minutes)
         later_stretches = stretches[stretches.index(self._stage) + 1 :]
         own_minutes = sum(
-            self._estimated_minutes[name] for name in later_stretches if name not in SHARED_STRETCHES
+            self._estimated_minutes[name]
+            for name in later_stretches
+            if name not in (*SHARED_STRETCHES, "check")  # validations are counted by their own time
         )
         shared_minutes = sum(self._estimated_minutes.get(name, 0.0) for name in SHARED_STRETCHES)
         return slowdown * 60 * (own_minutes + shared_minutes / 2)

@@ -139,8 +139,9 @@ def check_run(request: gr.Request) -> None:
 
 
 def _unfinished_runs(visitor: str) -> list[Run]:
-    theirs = [path.name for path in folders_of(visitor) if path.parent == runs.folder()]
-    return [run for name in theirs if runs.status(run := runs.get(name)).state not in runs.ENDED_STATES]
+    names = {path.name for path in folders_of(visitor) if path.parent == runs.folder()}
+    theirs = [run for run in runs.all_runs() if run.id in names]  # one that was deleted is none
+    return [run for run in theirs if runs.status(run).state not in runs.ENDED_STATES]
 
 
 def check_listed(model: str) -> None:

@@ -66,6 +66,9 @@ def test_the_next_texts_are_accepted_corrected_and_skipped_into_a_new_file(half_
     assert labels.count("brand new") == 1
     assert sum(map(bool, labels)) == 92
     assert half_csv.read_bytes() == before
+    assert main(["label", str(half_csv)]) != 0, "the labels of the last time are not written over"
+    assert "half-labelled.csv" in capsys.readouterr().err
+    assert sum(map(bool, read_labels(half_csv.with_name("half-labelled.csv")))) == 92
 
 
 def test_wrong_labels_of_a_data_set_are_gone_through_and_can_be_undone(half_csv, type_lines, capsys):

@@ -1,5 +1,6 @@
 """An upload is kept under a name nobody can guess, and its cache copy is removed."""
 
+import gzip
 import os
 import stat
 import subprocess
@@ -202,3 +203,16 @@ def test_a_damaged_change_is_taken_back_and_one_before_another_is_told(chat_csv)
     with pytest.raises(BadData, match=r"0001\.json"):
         store.undo(dataset)
     assert dataset.table().rows[0]["prompt"] == "third" != before[0]["prompt"]
+
+
+def test_undo_reads_a_packed_table_as_the_import_did(tmp_path):
+    """A table without a name for its first column, as pandas writes it, is one by its inner ending alone."""
+    lines = [",review,sentiment", *(f"{n},the lamp number {n} is fine,good" for n in range(30))]
+    path = tmp_path / "reviews.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    dataset = store.add(path, "reviews.csv.gz")
+    before = dataset.table()
+    store.apply_change(dataset, Change("edit", drop=(0,)))
+    store.undo(store.find(dataset.source))
+    after = store.find(dataset.source).table()
+    assert (after.columns, after.rows) == (before.columns, before.rows)

@@ -28,6 +28,13 @@ def test_an_answer_ends_where_the_model_s_own_settings_stop_and_no_padding_is_le
         ("It is 7 or 8", "7", False),
         ("seven", "7", False),
         ("A lamp, of course", "lamp", True),
+        ("I do not know.", "no", False),
+        ("No, sorry", "no", True),
+        ("It is A because it is best", "B", False),
+        ("A lamp is a lamp", "A", True),
+        ("it is a lamp", "A", False),  # an article and no choice
+        ("答案是B。", "B", True),
+        ("请选择红色", "红", True),
         ("7.0", "7", True),
         ("", "7", False),
     ],
@@ -40,7 +47,9 @@ CHAT_ROWS = [{"prompt": f"case {n}", "response": "Thank you for writing."} for n
 
 
 def test_at_most_so_many_questions_are_asked_and_known_answers_come_first():
-    assert answers.choose_questions(CHAT_ROWS, "chat") == list(range(answers.MAX_QUESTIONS))
+    chosen = answers.choose_questions(CHAT_ROWS, "chat")
+    assert len(chosen) == len(set(chosen)) == measures.MAX_QUESTIONS
+    assert chosen[-1] >= len(CHAT_ROWS) * (1 - 1 / measures.MAX_QUESTIONS) - 1, "from all of the rows"
     assert answers.choose_questions(CHAT_ROWS, "prefer") == []
     with_answers = [{"prompt": "1 + 1"}, {"prompt": "2 + 2", "answer": "4"}]
     assert answers.choose_questions(with_answers, "prompts") == [1]

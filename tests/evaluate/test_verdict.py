@@ -122,12 +122,48 @@ def test_below_twenty_rows_no_percentage_is_a_result():
 
 
 def test_an_open_difference_says_how_many_more_rows_would_show_ten_points():
-    result = verdict.judge(questions(hits(20, 40), hits(24, 40)), {})
+    result = verdict.judge(classes(hits(24, 40), hits(20, 40)), {})
     assert result.state == "cannot_tell"
     (more,) = [step.message for step in result.next_steps if step.message.text == next_steps.MORE_ROWS.text]
     losses = 1 / 42
     assert more.values["count"] == paired.rows_to_show(0.1, losses) - 40
     assert more.values["difference"] == next_steps.IN_POINTS.format(points=10)
+
+
+def test_no_more_rows_are_asked_for_than_are_answered_in_writing():
+    result = verdict.judge(questions(hits(20, 40), hits(24, 40)), {})
+    assert result.state == "cannot_tell"
+    assert step_texts(result) == [next_steps.LET_PEOPLE_VOTE.text]
+
+
+def test_a_larger_test_set_is_never_a_smaller_one(make_plan):
+    """A run of 3,000 examples has 300 test rows: 130 are no more."""
+    setup = next_steps.Setup(make_plan(), {"data": {"train": 2400, "validation": 300, "test": 300}})
+    assert setup.find_test_share(130) is None
+    assert setup.find_test_share(400) == 0.15
+
+
+def test_practice_that_forgot_something_is_for_people_to_decide():
+    forgot = {"retention": {"arithmetic": {"before": 0.8, "after": 0.4, "n": 40, "low": -0.6, "high": -0.2}}}
+    practice = {
+        **{"before": {"reward": 0.1}, "after": {"reward": 0.5}, "questions": {"held_out": 40}},
+        "change": {"mean": 0.4, "low": 0.2, "high": 0.6},
+    }
+    report = {"method": {"rl": practice}}
+    assert verdict.judge(None, report).state == "ship"
+    result = verdict.judge(None, report | forgot)
+    assert result.state == "cannot_tell"
+    assert next_steps.REMEMBER.text in step_texts(result)
+
+
+def test_an_open_reward_has_a_next_step():
+    practice = {
+        **{"before": {"reward": 0.1}, "after": {"reward": 0.2}, "questions": {"held_out": 40}},
+        "change": {"mean": 0.1, "low": -0.2, "high": 0.4},
+    }
+    result = verdict.judge(None, {"method": {"rl": practice}})
+    assert result.state == "cannot_tell"
+    assert next_steps.TRAIN_OTHERWISE.text in step_texts(result)
 
 
 def test_a_result_that_changed_nothing_on_many_rows_is_not_shipped():

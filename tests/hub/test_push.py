@@ -94,15 +94,23 @@ def test_half_of_what_was_to_be_written_is_not_taken_for_all_of_it(finished, hub
     assert "README.md" in {path.name for path in push.prepare(run, push.DATA_FORM, "tone", ada).files}
 
 
-def test_models_and_rows_of_an_earlier_upload_are_replaced_and_nothing_else(finished, hub, ada):
-    prepared = push.prepare(finished(), push.DATA_FORM, "tone", ada)
+def test_what_an_earlier_upload_left_of_a_model_is_replaced_and_nothing_else(hub, ada, tmp_path):
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    prepared = push.Upload(tmp_path, push.DATA_LABEL.format(), "ada/tone")
     push.upload(prepared, ada)
-    earlier = ("adapter_config.json", "result/adapter_model.safetensors", "test-old.jsonl")
-    by_hand = (".gitattributes", "notes.md", "picture.png", "package.json")
+    earlier = ("adapter_config.json", "adapter_model.safetensors", "model-00001-of-00002.safetensors")
+    by_hand = (
+        ".gitattributes",
+        "notes.md",
+        "old/config.json",
+        "mine.safetensors",
+        "model-f16.gguf",
+        "train.jsonl",
+    )
     hub.repos["ada/tone"].files |= dict.fromkeys((*earlier, *by_hand), b"{}")
     push.upload(prepared, ada)
-    uploaded = {path.relative_to(prepared.folder).as_posix() for path in prepared.files}
-    assert set(hub.repos["ada/tone"].files) == {*uploaded, *by_hand}
+    assert set(hub.repos["ada/tone"].files) == {"config.json", "model.safetensors", "README.md", *by_hand}
 
 
 def test_what_goes_to_a_team_is_not_said_to_be_seen_by_one_alone(finished, ada):

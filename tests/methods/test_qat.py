@@ -206,7 +206,7 @@ def test_stopped_while_comparing_the_model_so_far_is_rounded_and_the_third_colum
     assert any(isinstance(module, fake_quantization.RoundedLinear) for module in model.modules())
 
 
-@pytest.mark.exhaustive
+@pytest.mark.thorough
 def test_a_run_stopped_in_its_second_training_goes_on_without_repeating_the_first(make_plan, monkeypatch):
     plan = make_plan("qat", "chat", epochs=2)
     unstopped, stopped = runs.create(plan), runs.create(plan)

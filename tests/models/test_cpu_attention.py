@@ -23,7 +23,6 @@ def test_short_texts_that_are_learned_from_are_computed_in_32_bits(tokens, requi
 
 def test_where_texts_are_scored_twice_both_passes_are_the_same_and_single_tokens_are_as_ever():
     query, key, value = heads(8)
-    attend = functional.scaled_dot_product_attention
     with cpu_attention.short_texts_in_float32(every_pass=True), torch.autocast("cpu", dtype=torch.bfloat16):
         attend = functional.scaled_dot_product_attention
         learned_from = attend(query, key, value)

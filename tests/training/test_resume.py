@@ -24,8 +24,8 @@ from studio.training import checkpoints, launcher, worker
 from studio.training import setup as run_setup
 
 RESUMABLE_WAYS = [way for way in WAYS if methods.get(way[0]).supports_resume]
-# One for each course a run takes: a training, rows made before it, a second training to compare with, stages.
-RESUMED_IN_CI = [("lora", "classify"), ("upft", "prompts"), ("qat", "chat"), ("rlhf", "prefer")]
+# One for each course of a run: a training, rows made before it, stages (a second training: test_qat.py).
+RESUMED_IN_CI = [("lora", "classify"), ("upft", "prompts"), ("rlhf", "prefer")]
 # Only an emergency brake: a machine that computes something else as well takes many times as long.
 LIMIT_SECONDS = 300
 

@@ -140,13 +140,15 @@ def test_what_nobody_changed_for_a_day_is_removed_and_a_run_that_trains_is_not(
     monkeypatch.setattr(runs, "is_alive", lambda run: True)
     downloads = studio_home / "downloads" / ended.id
     downloads.mkdir(parents=True)
-    (studio_home / "models" / "base").mkdir(parents=True)
+    old_sheet, new_sheet = (studio_home / "downloads" / "sheets" / name for name in ("old", "new"))
+    for folder in (old_sheet, new_sheet, studio_home / "models" / "base"):
+        folder.mkdir(parents=True)
     now = time.time()
     old = now - cleaning.MAX_AGE_SECONDS - 60
-    for folder in (ended.folder, training.folder, downloads, studio_home / "models" / "base"):
+    for folder in (ended.folder, training.folder, downloads, old_sheet, studio_home / "models" / "base"):
         for path in [*folder.rglob("*"), folder]:
             os.utime(path, (old, old))
-    assert set(cleaning.remove_old(now)) == {ended.folder, downloads}
+    assert set(cleaning.remove_old(now)) == {ended.folder, downloads, old_sheet}
     assert {run.id for run in runs.all_runs()} == {training.id, fresh.id}
     assert (studio_home / "models" / "base").is_dir(), "models are for everyone"
 

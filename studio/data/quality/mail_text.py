@@ -34,6 +34,8 @@ MAIL_SIGNS = (
     "--\n",
 )
 MIN_QUOTED_LINES = 2
+# So few words above a mail say what to do with it.
+MAX_FORWARDING_WORDS = 6
 
 
 def insert_line_ends(text: str) -> str:
@@ -46,10 +48,25 @@ def strip_mail_tail(text: str) -> str:
     if "\n" not in text or not any(sign in text for sign in MAIL_SIGNS):
         return text
     start = QUOTE_START.search(text)
-    stripped = text[: start.start()] if start else _without_quoted_lines(text)
+    stripped = _without_quoted_mail(text, start) if start else _without_quoted_lines(text)
     if stripped == text and "\n--" not in text:
         return text
     return SIGNATURE.sub("", stripped.rstrip()).strip() or text
+
+
+def _without_quoted_mail(text: str, start: "re.Match[str]") -> str:
+    """The text without the mail whose quotation begins here; what is answered below it stays.
+
+    What is forwarded is the message itself: below a few words such as “please handle” all stays.
+    """
+    above = text[: start.start()]
+    introduction, _, below = text[start.start() :].lstrip("\n").partition("\n")
+    lines = below.split("\n")
+    if any(line.lstrip().startswith(">") for line in lines):
+        answers = [line for line in lines if not line.lstrip().startswith(">")]
+        return "\n".join([above.rstrip(), "", *answers]).rstrip() if any(map(str.strip, answers)) else above
+    is_forwarded = not introduction.rstrip().endswith(":") and len(above.split()) <= MAX_FORWARDING_WORDS
+    return text if is_forwarded else above
 
 
 def _without_quoted_lines(text: str) -> str:

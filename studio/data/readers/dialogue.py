@@ -61,8 +61,15 @@ def _conversations(text: str) -> list[list[ChatMessage]]:
     blocks = [block for block in BLOCK_END.split(text) if block.strip()]
     conversations = [transcripts.parse_transcript(block.strip()) for block in blocks]
     n_read = sum(map(bool, conversations))
-    is_dialogue_text = n_read >= MIN_BLOCKS and n_read >= MIN_SHARE * len(blocks)
-    return [messages for messages in conversations if messages] if is_dialogue_text else []
+    if n_read < MIN_BLOCKS or n_read < MIN_SHARE * len(blocks):
+        return []
+    joined: list[list[ChatMessage]] = []
+    for block, messages in zip(blocks, conversations, strict=True):
+        if messages:
+            joined.append(messages)
+        elif joined:  # a further paragraph of the last message; before the first one stands a title
+            joined[-1][-1]["content"] += f"\n\n{block.strip()}"
+    return joined
 
 
 def _wechat_conversations(text: str) -> Iterator[list[ChatMessage]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -32,7 +32,9 @@ MESSAGES_JOINED = Message(
     "by “{column}”."
 )
 SORTED_BY_TIME = Message("Their messages were put in the order of “{column}”.")
-ROWS_DROPPED = Message("{count:,} {count:row|rows} without a “{column}”, a speaker or a message left out.")
+ROWS_DROPPED = Message(
+    "{count:,} {count:row|rows} without a “{column}”, a message or a speaker of either side left out."
+)
 
 
 class MessageColumns(NamedTuple):
@@ -53,7 +55,7 @@ def to_conversations(parsed: ParsedRows) -> ParsedRows:
     if not message_columns:
         return parsed
     groups = _group_rows(parsed.rows, message_columns)
-    order_column = _order_column(parsed, message_columns)
+    order_column = _order_column(parsed, message_columns, groups)
     time_column = "" if order_column else _time_column(parsed, message_columns)
     file_order = groups
     if time_column:
@@ -93,21 +95,30 @@ def to_conversations(parsed: ParsedRows) -> ParsedRows:
 
 
 def _group_rows(all_rows: Sequence[Row], message_columns: MessageColumns) -> dict[str, list[Row]]:
-    """Id -> the rows of a conversation, without those that lack an id, a speaker or a text."""
+    """Id -> the rows of a conversation, without those that lack an id, a known speaker or a text."""
     groups: dict[str, list[Row]] = {}
     for row in all_rows:
-        if all(row[name].strip() for name in message_columns):
+        if all(row[name].strip() for name in message_columns) and _to_role(row[message_columns.speaker]):
             groups.setdefault(row[message_columns.id].strip(), []).append(row)
     return groups
 
 
-def _order_column(parsed: ParsedRows, message_columns: MessageColumns) -> str:
-    """The column that numbers the turns; "" where there is none."""
+def _order_column(
+    parsed: ParsedRows, message_columns: MessageColumns, groups: Mapping[str, Sequence[Row]]
+) -> str:
+    """The column that numbers the turns; "" where there is none. The number of an order is alike in all."""
     for name in parsed.columns:
         is_named_order = ORDER_COLUMN_NAME.search(column_names.normalize(name))
-        if name not in message_columns and is_named_order and _is_integer_column(parsed.rows, name):
+        if name in message_columns or not is_named_order or not _is_integer_column(parsed.rows, name):
+            continue
+        if all(_are_different(row[name] for row in group) for group in groups.values()):
             return name
     return ""
+
+
+def _are_different(cells: Iterable[str]) -> bool:
+    numbers = [cell.strip() for cell in cells]
+    return len(set(numbers)) == len(numbers)
 
 
 def _time_column(parsed: ParsedRows, message_columns: MessageColumns) -> str:

@@ -13,8 +13,8 @@ TRAIN_VALUES, TEST_VALUES = (
 )
 VALIDATION_VALUES = frozenset(("validation", "val", "valid", "dev", "eval", "验证", "验证集"))
 TEST_ROWS_LEFT_OUT = Message(
-    "“{column}” marks {count:,} {count:row|rows} as test rows: they are left out, so that you can test on "
-    "them later."
+    "“{column}” marks {count:,} {count:row|rows} as test rows: they are left out. To test on them, save them "
+    "as a file of their own without this column."
 )
 
 

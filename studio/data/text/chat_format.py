@@ -73,6 +73,7 @@ BAD_WORDS = (
 LABEL_VALUES = {**dict.fromkeys(GOOD_WORDS, True), **dict.fromkeys(BAD_WORDS, False)}
 # Stars: from four on an answer is a good one, up to two a bad one, between them neither.
 STAR_DIGITS, MIN_GOOD_STARS, MAX_BAD_STARS = frozenset("12345"), 4, 2
+MIN_STAR_SHARE = 0.9  # of the cells are stars (0–1)
 
 
 def parse_messages(cell: str) -> list[ChatMessage]:
@@ -275,9 +276,10 @@ def parse_label(cell: str, uses_stars: bool = False) -> bool | None:
 
 
 def is_star_rating(cells: Sequence[str]) -> bool:
-    """Whether cells are numbers of stars, one to five, and not ones and zeros."""
+    """Whether cells are numbers of stars, one to five, and not ones and zeros; an odd one is no matter."""
     ratings = [_parse_stars(cell.strip()) for cell in cells if cell.strip()]
-    return None not in ratings and any(rating != 1 for rating in ratings)
+    stars = [rating for rating in ratings if rating is not None]
+    return len(stars) >= MIN_STAR_SHARE * len(ratings) and any(rating != 1 for rating in stars)
 
 
 def _parse_stars(value: str) -> int | None:

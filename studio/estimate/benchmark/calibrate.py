@@ -144,7 +144,7 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
     n_items = torch.tensor(labels.numel())
 
     def run_step() -> None:
-        with pass_context, cpu_attention.short_texts_in_float32(), fused_norms(network):
+        with pass_context, cpu_attention.short_texts_in_float32():
             with autocast():
                 outputs = network(**inputs)
             compute_loss(outputs, labels, n_items).backward()
@@ -153,7 +153,8 @@ def time_step(model: TruncatedModel, method_name: str, batch_shape: tuple[int, i
         optimizer.zero_grad()
         synchronize()
 
-    return _median_seconds(run_step, STEPS_PER_POINT)
+    with fused_norms(network):
+        return _median_seconds(run_step, STEPS_PER_POINT)
 
 
 def _build_network(model: TruncatedModel, method_name: str) -> Any:

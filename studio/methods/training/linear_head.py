@@ -47,13 +47,14 @@ def start(context: TrainingContext, held_out: Sequence[Encoded], keeps_head: boo
     started_at = time.perf_counter()
     has_virtual_tokens = collate.get_prompt_config(context.model) is not None
     base = context.model.get_base_model() if has_virtual_tokens else context.model
-    own_head = _copy_trained_head(context) if keeps_head else {}
+    own_head = _copy_trained_head(context)
     fit(context, base)
     seconds = time.perf_counter() - started_at
     measured = context.measure_rows(base, list(held_out))
     if own_head:
-        find_head(context.model).load_state_dict(own_head)
         context.add_note("own_head", True)
+    if own_head and keeps_head:
+        find_head(context.model).load_state_dict(own_head)
     elif has_virtual_tokens:
         fit(context, context.model)
     return Measured(measured.scores | {"seconds": round(seconds, 1)}, measured.outcomes)

@@ -75,7 +75,8 @@ def conduct(
         The bake-off as it ended: "done", "time_is_up" or "stopped".
     """
     train_until = train_until or train_in_worker
-    bake_off.stop_file.unlink(missing_ok=True)
+    if bake_off.stop_file.exists():  # since it was started
+        return _end(bake_off, "stopped")
     bake_off = replace(bake_off, state="training")
     if not bake_off.is_local:
         return _conduct_elsewhere(bake_off, on_progress)
@@ -119,7 +120,10 @@ def _take_turn(bake_off: BakeOff, contender: Contender, n_looks: int, train_unti
         bake_off = _save(bake_off, contender)
     minutes = train_until(run, Pause(until, 60 * _minutes_left(bake_off)))
     status, standing = runs.status(run), pause.read(run)
-    contender = replace(contender, minutes=contender.minutes + minutes, looks=n_looks)
+    contender = replace(contender, minutes=contender.minutes + minutes)
+    was_interrupted = bake_off.stop_file.exists() and status.state == "stopped" and status.stage != "paused"
+    if not was_interrupted:  # else its turn is taken again
+        contender = replace(contender, looks=n_looks)
     if status.state == "done":
         contender = replace(contender, share=1.0)
     elif standing:
@@ -291,8 +295,11 @@ def train_in_worker(run: Run, until: Pause) -> float:
     Returns:
         The minutes that took, without those in which the run waited for another one.
     """
-    is_new = runs.status(run).state == "waiting"
-    (launcher.start if is_new else launcher.resume)(run, until)
+    state = runs.status(run).state
+    if state == "done":  # a person has let it go on meanwhile
+        return 0.0
+    if not runs.is_alive(run):  # one that an earlier conductor or a person has started is waited for
+        (launcher.start if state == "waiting" else launcher.resume)(run, until)
     started_at, waited = time.monotonic(), 0.0
     while runs.is_alive(run):
         before = time.monotonic()

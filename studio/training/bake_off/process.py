@@ -15,6 +15,7 @@ def start(bake_off: BakeOff) -> None:
     with runs.claiming():
         if is_alive(bake_off):
             return
+        bake_off.stop_file.unlink(missing_ok=True)
         # Those that follow its runs elsewhere get no more of the environment than it has.
         options = processes.WORKER if bake_off.is_local else processes.FOLLOWER
         pid = processes.start_detached(

@@ -41,6 +41,13 @@ SEVERAL_MACHINES = Message("The contenders name several machines to train at: {m
 SEVERAL_MACHINES_TO_DO = Message("Let all train at one of them, so that their minutes compare.")
 NO_TIME = Message("A bake-off takes more than 0 minutes, and this one has {minutes:g}.")
 NO_TIME_TO_DO = Message("Give it as many minutes as you can wait.")
+OTHER_ROWS = Message("The contenders differ in data, in its split or in the seed: their rows are others.")
+OTHER_ROWS_TO_DO = Message("Give all the same data, shares and seed. How much they learn from may differ.")
+OTHER_TOKENS = Message(
+    "“{first}” and “{second}” are different base models: their losses count different tokens and cannot be "
+    "compared."
+)
+OTHER_TOKENS_TO_DO = Message("Train each on its own and compare their answers in the Playground.")
 UNKNOWN = Message("There is no bake-off “{id}”.")
 UNKNOWN_TO_DO = Message("`studio bake-off PLAN --try METHOD --try METHOD` starts one.")
 DAMAGED = Message("The record of the bake-off “{id}” cannot be read: {file}.")
@@ -191,11 +198,23 @@ def require_comparable(named_plans: Sequence[tuple[str, Plan]], cap_minutes: flo
         if not can_compete(method, plan.method.settings, plan.task):
             title = presets.methods()[method.name].name
             raise NotPossible(WRONG_METHOD, WRONG_METHOD_TO_DO, method=title)
+    _require_same_rows([plan for _, plan in named_plans])
     machines = list(dict.fromkeys(plan.where for _, plan in named_plans))
     if len(machines) > 1:
         raise NotPossible(SEVERAL_MACHINES, SEVERAL_MACHINES_TO_DO, machines=machines)
     if not cap_minutes > 0:
         raise NotPossible(NO_TIME, NO_TIME_TO_DO, minutes=cap_minutes)
+
+
+def _require_same_rows(plans: Sequence[Plan]) -> None:
+    """Raise NotPossible where contenders are not judged on the same rows, or by losses of other tokens."""
+    first = plans[0]
+    for plan in plans[1:]:
+        data = plan.data.model_copy(update={"train_share": first.data.train_share})
+        if (data, plan.training.seed) != (first.data, first.training.seed):
+            raise NotPossible(OTHER_ROWS, OTHER_ROWS_TO_DO)
+        if plan.task != "classify" and plan.model != first.model:
+            raise NotPossible(OTHER_TOKENS, OTHER_TOKENS_TO_DO, first=first.model, second=plan.model)
 
 
 def choose_looks(minutes: Sequence[float | None]) -> int:

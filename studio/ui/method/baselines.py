@@ -158,8 +158,8 @@ def build() -> BaselinesPanel:
         )
 
 
-def wire(panel: BaselinesPanel, form_fields: dict[str, Any]) -> None:
-    """Measure on a click, and cancel on another."""
+def wire(panel: BaselinesPanel, form_fields: dict[str, Any]) -> Any:
+    """Measure on a click, and cancel on another; returns the event that measures."""
     buttons = [panel.measure_button, panel.cancel_button]
     event = panel.measure_button.click(
         measure,
@@ -170,3 +170,4 @@ def wire(panel: BaselinesPanel, form_fields: dict[str, Any]) -> None:
         concurrency_limit=1,
     )
     panel.cancel_button.click(_show_cancelled, None, [panel.notice, *buttons], cancels=event, **UNQUEUED)
+    return event

@@ -9,6 +9,7 @@ from studio.data.split import Splits
 from studio.errors import StudioError
 from studio.evaluate import paired
 from studio.evaluate.evidence import ALPHA
+from studio.evaluate.measures import MAX_QUESTIONS
 from studio.evaluate.verdict_wording import MIN_ROWS
 from studio.i18n import Message, join_sentences
 from studio.ui import access
@@ -126,7 +127,9 @@ def _count_judging(form: FormState, n_examples: int, shares: tuple[float, float]
     """Which part judges the result, and how many rows it has."""
     validation_share, test_share = shares
     n_test = _count_custom_test(form) or round(test_share * n_examples)
-    return ("test", n_test) if n_test else ("validation", round(validation_share * n_examples))
+    split: Split = "test" if n_test else "validation"
+    n_rows = n_test or round(validation_share * n_examples)
+    return split, min(n_rows, MAX_QUESTIONS) if form.task == "prompts" else n_rows
 
 
 def _count_custom_test(form: FormState) -> int:

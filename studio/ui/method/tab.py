@@ -342,7 +342,6 @@ def build(
     _wire_recommendation(layout, page, form_fields)
     rehearsal_panel.wire(panel.rehearsal, form_fields)
     rate_range_panel.wire(panel.rate_range, panel.training_fields["learning_rate"], form_fields)
-    baselines_panel.wire(layout.baselines, form_fields)
     saved_settings.wire(
         saved,
         source,
@@ -534,6 +533,10 @@ def _wire_refresh(layout: _Layout, page: _Page, form_fields: dict[str, Any]) -> 
         trigger_mode="always_last",
     )
     after_any(refine_done.change, layout.machine.notice.change).then(
+        refresh, inputs_kwargs=inputs, outputs=outputs, **LATEST_UNQUEUED
+    )
+    # What needs no training may advise against it.
+    baselines_panel.wire(layout.baselines, form_fields).then(
         refresh, inputs_kwargs=inputs, outputs=outputs, **LATEST_UNQUEUED
     )
     layout.elsewhere_accordion.expand(

@@ -266,16 +266,17 @@ def build(run_dropdown: gr.Dropdown, sheet_id: gr.BrowserState) -> None:
         preview = gr.HTML("", elem_id="sheet-preview", apply_default_css=False)
     view = [notice, column, start_button, stop_button, uncertain_first, preview, excel, csv]
     named = [run_dropdown, sheet_id, column, uncertain_first]
+    for changed in (column.input, uncertain_first.input):
+        changed(refresh, named, view, **UNQUEUED)
+    started = start_button.click(start, named, view, show_progress="hidden", concurrency_limit=1)
+    # What goes on would write its rows into another file's view, or below another run's name.
     file.upload(
         open_file,
         [file, run_dropdown, sheet_id],
         [file, sheet_id, *view],
         show_progress="hidden",
         trigger_mode="once",
+        cancels=started,
     )
-    for changed in (column.input, uncertain_first.input):
-        changed(refresh, named, view, **UNQUEUED)
-    started = start_button.click(start, named, view, show_progress="hidden", concurrency_limit=1)
-    # What goes on would write its rows below the name of another run; those that are done are kept.
     run_dropdown.change(change_run, [run_dropdown, sheet_id], view, cancels=started, **UNQUEUED)
     stop_button.click(refresh, named, view, cancels=started, **UNQUEUED)

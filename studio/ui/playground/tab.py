@@ -167,7 +167,7 @@ def _read_question(prompt: str, options: Mapping[str, Any]) -> Question:
 
 
 def ask_base(
-    model: str, task: Task, prompt: str, max_tokens: float, request: gr.Request
+    model: str, task: Task, prompt: str, request: gr.Request, **options: Any
 ) -> Iterator[tuple[Any, ...]]:
     """Stream the answer of the base model chosen on the Method tab, before anything is trained."""
     lang = request_language(request)
@@ -184,9 +184,7 @@ def ask_base(
     try:
         access.check_model(str(model or ""))
         text = ""
-        for text, fetched_share in base_only.ask(
-            str(model), prompt, max(1, min(1024, int(max_tokens))), task
-        ):
+        for text, fetched_share in base_only.ask(str(model), _read_question(prompt, options), task):
             yield (
                 notices.notice(
                     "" if fetched_share >= 1 else FETCHING_MODEL.render(lang, share=fetched_share)
@@ -376,7 +374,7 @@ def build(
         show_progress="hidden",
         concurrency_limit=4,
     )
-    compare.follow_up.click(
+    followed = compare.follow_up.click(
         ask_follow_up,
         inputs_kwargs=inputs,
         outputs=outputs,
@@ -385,8 +383,8 @@ def build(
     )
     base_answered = compare.base_only.click(
         ask_base,
-        [model, task, compare.prompt, compare.options["length"]],
-        [compare.notice, *compare.panes],
+        inputs_kwargs={"model": model, "task": task, "prompt": compare.prompt, **compare.options},
+        outputs=[compare.notice, *compare.panes],
         show_progress="hidden",
         concurrency_limit=1,
     )
@@ -403,6 +401,7 @@ def build(
             compare.past,
             compare.follow_up,
         ],
+        cancels=[answered, followed],  # they would write the answers of the run before
         **UNQUEUED,
     )
     sheet.build(run_dropdown, sheet_id)

@@ -206,8 +206,10 @@ def build() -> ShareTab:
             )
     details_outputs = [details, code, rendered_card, raw_card]
     run_dropdown.change(show_run, run_dropdown, [notice, form, download_button, *details_outputs], **UNQUEUED)
-    for chosen in (form.input, precision.input):
-        chosen(show_format, [run_dropdown, form, precision], [download_button, *details_outputs], **UNQUEUED)
+    chosen_outputs = [download_button, *details_outputs]
+    # Another form starts with its own first precision.
+    form.input(show_format, [run_dropdown, form, gr.State("")], chosen_outputs, **UNQUEUED)
+    precision.input(show_format, [run_dropdown, form, precision], chosen_outputs, **UNQUEUED)
     form.change(show_precisions, form, precision, **UNQUEUED)
     prepared = prepare_button.click(
         prepare_download,

@@ -93,6 +93,8 @@ def start(
             bake_off = None
         if bake_off and process.is_alive(bake_off):
             return _show(bake_off, browser_runs, lang)
+        if bake_off and bake_off.state == "stopped" and bake_off.is_local:
+            bake_off = bake_off if _is_as_before(bake_off, form, chosen, minutes) else None
         named_plans, cap_minutes = ([], 0.0) if bake_off else _name_contenders(form, chosen, minutes)
         agreement = _describe_elsewhere(bake_off, named_plans, cap_minutes, answer.keep)
         lines = agreement.lines if agreement else ()
@@ -153,6 +155,12 @@ def _name_contenders(form: Any, chosen: object, minutes: object) -> tuple[NamedP
     named_plans = [_name_plan(plan, name) for name in names]
     record.require_comparable(named_plans, float(minutes))
     return named_plans, float(minutes)
+
+
+def _is_as_before(bake_off: BakeOff, form: Any, chosen: object, minutes: object) -> bool:
+    """Whether the form describes the bake-off that a person has stopped; else Start means another one."""
+    before = [(contender.name, contender.plan) for contender in bake_off.contenders]
+    return (before, bake_off.cap_minutes) == _name_contenders(form, chosen, minutes)
 
 
 def _name_plan(plan: Plan, method_name: str) -> tuple[str, Plan]:

@@ -71,6 +71,8 @@ def describe_fitting_changes(plan: Plan, lang: str) -> dict[str, Any]:
 
 
 def _find_fitting_changes(plan: Plan) -> FittingChanges | None:
+    if not plan.is_local:  # they would be those of this machine
+        return None
     try:
         return fitting_changes.find_for_plan(plan, catalogue.local_machine())
     except StudioError:  # what is wrong with the data is said elsewhere

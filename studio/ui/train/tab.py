@@ -162,8 +162,9 @@ def start_run(
         else:
             run, message = _launch(plan, estimate, request)
     except DoesNotFit as error:
-        notice = notices.notice(error.message.render(lang), DOES_NOT_FIT_ADVICE.render(lang), kind="bad")
         changes = remedies.describe_fitting_changes(plan, lang)
+        advice = DOES_NOT_FIT_ADVICE if plan.is_local else error.hint
+        notice = notices.notice(error.message.render(lang), advice.render(lang), kind="bad")
         return notice, *unchanged, changes, gr.update(visible=True)
     except (StudioError, OSError) as error:
         return plan_form.plan_error_notice(error, form.method, lang), *unchanged, {}, gr.skip()

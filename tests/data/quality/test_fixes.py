@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from studio.data.quality import findings, fixes, health
+from studio.data.quality import findings, fixes, health, mail_text
 from studio.data.quality.fixes import Change
 from studio.data.quality.health import CheckOptions
 from studio.data.readers.read import Table
@@ -445,3 +445,17 @@ def test_texts_that_wait_for_a_label_are_no_gaps_and_are_not_removed_with_them()
     assert (findings["unlabelled"].cost, findings["unlabelled"].fix) == (0, None)
     assert findings["empty"].rows == (50,)
     assert fixes.build_fix("empty", table, "classify", columns).drop == (50,)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Hi,\n\nOn Mon, 6 May 2024 Ann wrote:\n> You ordered 2.\n\nNo, four.", "Hi,\n\n\nNo, four."),
+        ("Please handle.\n\n-----Original Message-----\nFrom: Ann\n\nMy kettle leaks.", None),
+        ("It is on its way to you since yesterday.\n\n-----Original Message-----\nFrom: Ann\n\nWhere?", ""),
+    ],
+)
+def test_what_is_written_below_a_quotation_or_forwarded_is_the_message(text, kept):
+    """None: all of it stays; "": what stands above the quoted mail."""
+    expected = {None: text, "": text.partition("\n")[0]}.get(kept, kept)
+    assert mail_text.strip_mail_tail(text) == expected

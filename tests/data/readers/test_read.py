@@ -585,3 +585,15 @@ def test_a_question_among_the_names_of_a_survey_stays_one(tmp_path, name):
 )
 def test_names_that_may_be_an_example_are_doubted(names, below, doubtful):
     assert header.is_doubtful_header(names, [below] * 5) is doubtful
+
+
+def test_a_second_paragraph_of_an_answer_stays_with_it(tmp_path):
+    conversations = [
+        f"Customer: Where is parcel {n}?\nAgent: It left us.\n\nIt arrives by {n} pm."
+        if n == 4
+        else f"Customer: Where is parcel {n}?\nAgent: It left us on day {n}."
+        for n in range(8)
+    ]
+    table = read_table(file(tmp_path, "\n\n".join(["Our best conversations", *conversations]), "chats.txt"))
+    assert len(table.rows) == 8
+    assert json.loads(table.rows[4]["messages"])[-1]["content"] == "It left us.\n\nIt arrives by 4 pm."

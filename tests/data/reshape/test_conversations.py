@@ -107,3 +107,27 @@ def test_what_one_says_in_several_rows_is_one_message_and_loose_rows_are_counted
 def test_other_tables_stay_as_they_are(tmp_path, names, rows):
     parsed = table(tmp_path, names, rows)
     assert (parsed.columns, len(parsed.rows), parsed.notes) == (names, 12, ())
+
+
+def test_an_automatic_message_costs_no_conversation(tmp_path):
+    rows = [
+        row
+        for conversation_id in range(10)
+        for row in (
+            (conversation_id, "Automation", "Your ticket was opened."),
+            *((conversation_id, ("Customer", "Agent")[turn % 2], f"Message {turn}.") for turn in range(12)),
+        )
+    ]
+    parsed = table(tmp_path, ("Ticket ID", "Sender", "Message"), rows)
+    chat_examples, incomplete = examples.build_examples(parsed, "chat", {"messages": "messages"})
+    assert (len(chat_examples), incomplete) == (10, 0)
+    assert parsed.notes[-1] == conversations.ROWS_DROPPED.format(count=10, column="Ticket ID")
+
+
+def test_the_number_of_an_order_is_no_number_of_turns(tmp_path):
+    rows = [
+        (conversation_id, 7000 + conversation_id, f"2026-05-0{1 + turn % 4} 10:00", speaker, text)
+        for turn, (conversation_id, speaker, text) in enumerate(log("user", "assistant"))
+    ]
+    parsed = table(tmp_path, ("conversation_id", "order", "sent at", "role", "content"), rows[::-1])
+    assert [turn["role"] for turn in json.loads(parsed.rows[0]["messages"])] == ["user", "assistant"] * 2

@@ -142,3 +142,4 @@ def test_three_stars_are_neither_good_nor_bad():
         chat_format.parse_label(cell, uses_stars=True) for cell in ("5", "4.0", "3", "2 ★", "1星", "")
     ] == [True, True, None, False, False, None]
     assert not chat_format.is_star_rating(["0", "1", "1"]), "yes and no in numbers"
+    assert chat_format.is_star_rating([*"54321" * 4, "n/a"]), "one odd cell is no matter"

@@ -151,7 +151,7 @@ def stop_in(monkeypatch):
     return stages.append
 
 
-@pytest.mark.exhaustive
+@pytest.mark.thorough
 @pytest.mark.parametrize("stage", sample(STAGES, ["rl"]))
 def test_a_stopped_run_keeps_the_best_there_is_and_goes_on_in_the_unfinished_stage(
     stage, make_plan, quick, stop_in, three_stage_run

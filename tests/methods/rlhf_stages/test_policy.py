@@ -82,7 +82,8 @@ KNOWN = policy.Question([{"role": "user", "content": "6 times 7?"}], "42")
         ("It is 41.", False, "data", 0),
         ("It is 42.", False, "exact", 0),
         (" 42 ", False, "exact", 1),
-        ("421", False, "contains", 1),
+        ("421", False, "contains", 0),
+        ("42 it is", False, "contains", 1),
         ("421", False, "number", 0),
     ],
 )
@@ -146,7 +147,7 @@ def test_questions_without_known_answers_are_refused_with_a_way_out(make_recorde
 
 
 def test_questions_whose_answers_score_alike_are_counted_by_the_rewards_themselves(make_job, tmp_path):
-    """RLOO's own figure is taken behind the divergence, where no two answers are alike."""
+    """RLOO's own figure is taken after the divergence is subtracted, where no two answers are alike."""
     assert policy.share_without_spread([1.0, 1.0, 0.0, 1.0, 0.5, 0.5], 2) == pytest.approx(2 / 3)
     job = make_job("rlhf", "chat", {"num_generations": 2})
     logger = policy.SampleLogger(job, lambda attempts: [0.5] * len(attempts), 4, frozenset({2}))

@@ -42,7 +42,7 @@ def test_a_head_that_sorts_into_these_classes_already_stays_where_steps_follow(s
     head = find_head(job.model).weight.clone()
     linear_head.start(job, job.train, keeps_head=stays)
     assert torch.equal(find_head(job.model).weight, head) == stays
-    assert bool(job.notes.get("own_head")) == stays
+    assert job.notes["own_head"], "what the training adds is told against that head"
 
 
 def test_the_features_are_what_the_head_reads_in_the_order_of_the_rows(make_job):
@@ -113,6 +113,7 @@ def test_the_head_of_a_decoder_that_has_no_bias_starts_from_the_fit_too(tiny_cha
     ("dtype", "mean", "deviation", "is_held"),
     [
         (torch.bfloat16, 3.0, 1.4, True),  # stars
+        (torch.bfloat16, 85.0, 6.0, True),  # half a point between two numbers
         (torch.bfloat16, 1990.0, 10.0, False),  # years: it counts in eights there
         (torch.float32, 1990.0, 10.0, True),
         (torch.float16, 100_000.0, 60_000.0, False),  # more than it has numbers for

@@ -181,3 +181,53 @@ def test_a_pause_whose_time_is_up_keeps_the_place(make_plan):
     launcher.requeue(run)
     worker.run(run.id)
     assert runs.status(run).state == "done"
+
+
+def test_a_turn_that_was_stopped_is_taken_again(start):
+    trainer = Trainer({"full": 38, "lora": 38})
+    bake_off = start("full", "lora")
+
+    def stop_at_once(run, until):
+        bake_off.stop_file.touch()
+        runs.set_status(run, "stopped", "before")
+        return 0.0
+
+    assert conductor.conduct(bake_off, stop_at_once).state == "stopped"
+    (full, lora) = record.get(bake_off.id).contenders
+    assert (full.looks, lora.looks) == (0, 0)
+    assert conductor.conduct(record.get(bake_off.id), trainer).state == "stopped", "it was not started anew"
+    bake_off.stop_file.unlink()
+    ended = conductor.conduct(record.get(bake_off.id), trainer)
+    assert ended.state == "done"
+    assert trainer.turns[:2] == [("full", 20), ("lora", 20)]
+
+
+def test_a_run_that_a_person_has_finished_meanwhile_is_not_started_again(make_plan, monkeypatch):
+    started = []
+    monkeypatch.setattr(launcher, "start", lambda run, until: started.append(run))
+    monkeypatch.setattr(launcher, "resume", lambda run, until: started.append(run))
+    run = runs.create(make_plan())
+    runs.set_status(run, "done", "")
+    assert conductor.train_in_worker(run, Pause(1, 60.0)) == 0.0
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": {"seed": 1}}, record.OTHER_ROWS),
+        ({"data": {"validation_share": 0.4}}, record.OTHER_ROWS),
+        ({"model": "another/model"}, record.OTHER_TOKENS),
+    ],
+)
+def test_contenders_are_judged_on_the_same_rows_by_the_same_tokens(changes, message, make_plan):
+    plan = make_plan("lora", "chat")
+    parts = {
+        name: getattr(plan, name).model_copy(update=value) if isinstance(value, dict) else value
+        for name, value in changes.items()
+    }
+    with pytest.raises(NotPossible) as caught:
+        record.require_comparable([("one", plan), ("other", plan.model_copy(update=parts))], 10.0)
+    assert caught.value.message.text == message.text
+    fewer = plan.model_copy(update={"data": plan.data.model_copy(update={"train_share": 0.5})})
+    record.require_comparable([("one", plan), ("other", fewer)], 10.0)

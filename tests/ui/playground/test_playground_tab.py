@@ -93,7 +93,7 @@ def test_a_run_chosen_by_hand_is_the_one_to_come_back_to(finished):
 @pytest.mark.thorough
 def test_the_base_model_answers_alone_before_anything_is_trained(tiny_chat):
     *_, (notice, base, tuned) = playground_tab.ask_base(
-        str(tiny_chat), "chat", "where is my lamp", 12, ENGLISH
+        str(tiny_chat), "chat", "where is my lamp", ENGLISH, **OPTIONS
     )
     assert notice["text"] == ""
     assert (base["busy"], base["title"].startswith("Base model only")) == ("false", True)
@@ -102,8 +102,10 @@ def test_the_base_model_answers_alone_before_anything_is_trained(tiny_chat):
 
 
 def test_a_base_model_that_is_not_there_says_so():
-    *_, (notice, base, _) = playground_tab.ask_base("owner/does-not-exist", "chat", "hello", 12, ENGLISH)
+    *_, (notice, base, _) = playground_tab.ask_base(
+        "owner/does-not-exist", "chat", "hello", ENGLISH, **OPTIONS
+    )
     assert notice["kind"] == "bad"
     assert base["busy"] == "false"
-    notice, *_ = next(playground_tab.ask_base("smollm2-135m", "chat", " ", 12, ENGLISH))
+    notice, *_ = next(playground_tab.ask_base("smollm2-135m", "chat", " ", ENGLISH, **OPTIONS))
     assert notice["text"] == playground_tab.NO_PROMPT.render()
