@@ -67,9 +67,9 @@ def test_minilm_learns_to_triage_tickets(train):
         model="minilm-l6",
         data=Data(source="sample:ticket-triage", validation_share=0.2),
         method=MethodChoice(name="full"),
-        training=Training(epochs=2, batch_size=8),
+        training=Training(epochs=1, batch_size=8, eval_count=1),
     )
     report = train(triage)
     assert report["data"]["validation"] == 48
-    assert report["after"]["accuracy"] > 0.6
-    assert report["after"]["accuracy"] > report["before"]["accuracy"]
+    # Of six queues: one in six right by chance, and more than half after one look at each ticket.
+    assert report["after"]["accuracy"] > 0.5 > 0.3 > report["before"]["accuracy"]
