@@ -134,6 +134,15 @@ def test_a_base_in_4_bits_takes_half_a_byte_a_parameter_and_its_scales_a_64th():
     assert memory_model.resident_bytes(run, CPU)["model"] == pytest.approx(expected)
 
 
+def test_a_base_in_4_bits_is_unpacked_also_where_it_answers_alone():
+    minutes = {}
+    for name in ("lora", "qlora"):
+        run = make_run(name)
+        run = dataclasses.replace(run, workload=dataclasses.replace(run.workload, n_asked=100))
+        minutes[name] = estimate_one.estimate_method(run, CPU).stretches["ask"]
+    assert minutes["qlora"] > 1.1 * minutes["lora"]
+
+
 def test_paged_averages_lie_outside_the_gpu():
     full = make_run("full", "qwen3-0.6b")  # 8 bytes for each of 596 million parameters
     assert memory_model.uses_paged_optimizer(full, T4)  # of 16 GB

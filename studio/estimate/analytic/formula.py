@@ -336,7 +336,8 @@ class _Pass:
                 bytes_per_value * self.tokens * profile.memory_traffic + 4 * profile.weight_traffic
             )
             counts.operations += self.n_blocks * profile.operations
-            counts.unpacked += (self.n_blocks + self.n_backward_blocks) * profile.dequantized_params
+        # A base in 4 bits is unpacked also where it answers alone.
+        counts.unpacked += (self.n_blocks + self.n_backward_blocks) * profile.dequantized_params
         matrix_flop = 2 * self.tokens * (self.block_params + self.expert_params + self.adapter_params)
         self.expert_flop += self.n_blocks * 2 * self.tokens * self.expert_params
         attention_flop = 4 * self.seen_pairs * self.model.shape.attention_width

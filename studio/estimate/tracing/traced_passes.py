@@ -123,11 +123,12 @@ class TracedPasses:
     def _attach(self, run: MethodRun, phase: Phase) -> MethodRun:
         """Return the run with the method that is attached in a phase, worked out once.
 
-        A base that answers alone counts as the full model, of which nothing is trained.
+        A base that answers alone counts as the full model, of which nothing is trained, or stays in 4 bits.
         """
+        base = run.method.name if run.method.weights == "nf4" else "full"
         key = (run.method.name, phase.method, run.workload.num_labels, *run.settings.items())
         if key not in self._attached_runs:
-            self._attached_runs[key] = run.attach(methods.get(phase.method or "full"))
+            self._attached_runs[key] = run.attach(methods.get(phase.method or base))
         return self._attached_runs[key]
 
     def _uses_gradient_checkpointing(self, attached: MethodRun, phase: Phase) -> bool:
