@@ -13,11 +13,13 @@ from ways import QUESTIONS_ALONE
 
 from studio import export, runs
 from studio.data import store
+from studio.data.examples import end_of_turn_id
 from studio.errors import NotPossible, StudioError
 from studio.export import card, transformers_code
 from studio.export import card_messages as messages
 from studio.export.spec import ExportOptions
 from studio.methods import compatibility
+from studio.models import load
 
 # These fetch tools; test_gguf.py, test_browser.py and test_onnx.py write them.
 FETCHING_FORMS = {"gguf", "browser", "onnx"}
@@ -336,3 +338,12 @@ def test_the_card_of_a_checked_export_says_how_the_file_scores(finished, tmp_pat
     assert "## Check of the exported file\n\nChecked in transformers on 3 held-out rows: loss" in text
     unchecked = export.save_result(finished("lora"), "adapter", tmp_path / "other")
     assert "Check of the exported file" not in (unchecked / "README.md").read_text(encoding="utf-8")
+
+
+def test_whole_results_name_the_tokens_that_end_an_answer(finished, tmp_path):
+    """A base like Qwen2.5 names none of its chat template's: the result would write on behind it."""
+    full, merged = finished("full").model, export.save_result(finished("lora"), "merged", tmp_path / "merged")
+    for folder in (full, merged):
+        config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        tokenizer = load.tokenizer(folder)
+        assert config["eos_token_id"] == sorted({tokenizer.eos_token_id, end_of_turn_id(tokenizer)})

@@ -34,6 +34,9 @@ SCORES: Mapping[str, Message] = {
 # The best state of a stage so far; an earlier studio kept one alone.
 BEST_STATES = ("checkpoints/*/trained.safetensors", "checkpoints/*/best-*/trained.safetensors")
 ALONE = Message("Use {winner}: {score} on {n} validation rows, and every other one was shown to be worse.")
+ALONE_BEHIND_BROKEN = Message(
+    "Use {winner}: {score} on {n} validation rows. The others broke off or were shown to be worse."
+)
 AMONG = Message(
     "{winner} leads with {score}, but {others} may be as good, as far as {n} validation rows can show."
 )
@@ -98,7 +101,9 @@ class Summary:
             "n": self.ranking.n_rows,
         }
         if not peers:
-            return [ALONE.format(**values), *self._tell_end(winner)]
+            has_broken_off = any(each.outcome == "broke_off" for each in self.bake_off.contenders)
+            alone = ALONE_BEHIND_BROKEN if has_broken_off else ALONE
+            return [alone.format(**values), *self._tell_end(winner)]
         others = join_messages([row.contender.name for row in peers], SEPARATOR)
         fastest = min((winner, *peers), key=lambda row: _minutes_for_all(row.contender))
         return [

@@ -5,6 +5,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from studio import methods, runs
 from studio.errors import BadData
@@ -172,3 +173,18 @@ def test_practice_stops_where_the_template_ends_an_answer(make_recorded_job):
     questions = [policy.Question([{"role": "user", "content": "where"}])] * 2
     trainer = policy._build_policy_trainer(job, stage.merge_adapter(job.model), questions, logger, 8)
     assert set(trainer.eos_token_ids) >= {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<turn>")}
+
+
+def test_the_lora_of_a_stage_is_the_same_whatever_was_drawn_before(make_recorded_job):
+    """A stage that begins anew after a restart learns what it would have learned."""
+    from peft import get_peft_model
+
+    job, _ = make_recorded_job("chat")
+    base = stage.merge_adapter(job.model)
+    drawn = []
+    for n_disturbing in (1, 7):
+        torch.rand(n_disturbing)
+        config = stage.lora_config(job, base, "CAUSAL_LM")
+        model = get_peft_model(copy.deepcopy(base), config)
+        drawn.append([value for name, value in model.named_parameters() if "lora_A" in name])
+    assert all(torch.equal(first, second) for first, second in zip(*drawn, strict=True))
