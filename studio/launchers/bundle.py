@@ -26,6 +26,7 @@ from studio.training import caps, file_list
 # What of a run's folder a worker elsewhere needs: to begin, and to go on.
 SENT = (
     *("format.json", "status.json", "metrics.jsonl", "estimate.json", "notes.json", "use.json"),
+    "earlier.json",
     *("contender", "data", "checkpoints", "stages"),
 )
 # Where a base model that is a folder of this machine travels, within the run.

@@ -99,17 +99,17 @@ def create_budget(run: Run) -> Budget | None:
         plan.training,
         machine,
         started_at=time.monotonic(),
-        seconds_before=_read_seconds(use.get("seconds")),
-        evaluation_seconds=_read_seconds(use.get("evaluation_seconds")),
+        seconds_before=read_seconds(use.get("seconds")),
+        evaluation_seconds=read_seconds(use.get("evaluation_seconds")),
     )
 
 
 def used_minutes(run: Run) -> float:
     """How long a run has trained so far, by its own clock: its caps count on from there."""
-    return _read_seconds(read_json(run.folder / USE_FILE).get("seconds")) / 60
+    return read_seconds(read_json(run.folder / USE_FILE).get("seconds")) / 60
 
 
-def _read_seconds(value: object) -> float:
+def read_seconds(value: object) -> float:
     """Seconds from a file; 0 where the file holds none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0.0

@@ -27,7 +27,7 @@ from studio.methods.spec import Method, Scores, StageMonitor, StopRequested, Tra
 from studio.models import device, fetch, ranks
 from studio.models.fetch import FetchedModel
 from studio.runs import Run
-from studio.storage import require_disk_space, write_sealed_json
+from studio.storage import read_json, require_disk_space, write_json, write_sealed_json
 from studio.training import caps, coach, events, file_list, local_ranks, retention, trackio_writer
 from studio.training import pause as pauses
 from studio.training import queue as run_queue
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 # written.
 DISK_RESERVE_BYTES = 1_000_000
 DISK_RESERVE_FILE = ".ballast"
+# How long a run has trained in all the processes that have ended (seconds).
+EARLIER_FILE = "earlier.json"
 # What a stopped run goes on from and nothing else needs: a next round of RLHF starts from the result.
 ONLY_TO_GO_ON = ("checkpoints", "stages/sft")
 
@@ -61,12 +63,13 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
     """
     run = runs.get(run_id)
     claim(run)
-    started_at = time.time()
+    started_at = turn_came_at = time.time()
     reserve_file = run.folder / DISK_RESERVE_FILE
     try:
         reserve_file.write_bytes(bytes(DISK_RESERVE_BYTES))
         n_beside = run_queue.wait_for_turn(run)
         run_queue.raise_if_stopped(run)
+        turn_came_at = time.time()
         _share_cores(n_beside)
         before_start()
         with trackio_writer.following(run), local_ranks.together(run):
@@ -79,6 +82,8 @@ def run(run_id: str, before_start: Callable[[], None] = lambda: None, pause: Pau
         raise
     finally:
         reserve_file.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk is still full
+            _add_earlier_seconds(run, turn_came_at)
 
 
 def _share_cores(n_beside: int) -> None:
@@ -126,10 +131,29 @@ def _record_failure(run: Run, error: BaseException, started_at: float) -> None:
     )
 
 
-class _Usage:
-    """What a run takes, from the moment this is created: time, memory, and its share of the cores."""
+def _add_earlier_seconds(run: Run, started_at: float) -> None:
+    """Note how long a run has trained in all by now: if it goes on, its time and cost are those of all."""
+    if not ranks.is_first():
+        return
+    path = run.folder / EARLIER_FILE
+    if runs.status(run).state == "done":
+        path.unlink(missing_ok=True)
+        return
+    earlier_seconds = caps.read_seconds(read_json(path).get("seconds"))
+    write_json(path, {"seconds": round(earlier_seconds + time.time() - started_at, 1)})
 
-    def __init__(self) -> None:
+
+class _Usage:
+    """What a run takes, from the moment this is created: time, memory, and its share of the cores.
+
+    Its time includes that of earlier attempts, but of one that was killed.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._earlier_seconds = caps.read_seconds(read_json(run.folder / EARLIER_FILE).get("seconds"))
         self._started_at = self._computing_started_at = time.time()
         self._cpu_started_at = time.process_time()
         self._fetch_seconds = 0.0
@@ -153,7 +177,7 @@ class _Usage:
 
         On a GPU nobody knows that share, and where weights are read from the disk the cores wait for it.
         """
-        seconds = time.time() - self._started_at
+        seconds = self._earlier_seconds + time.time() - self._started_at
         usage = {
             "seconds": round(seconds, 1),
             "fetch_seconds": round(self._fetch_seconds, 1),
@@ -173,7 +197,7 @@ def _execute(run: Run, pause: Pause | None) -> None:
     from studio.models import load  # noqa: PLC0415 - loads torch
     from studio.training import evaluation  # noqa: PLC0415 - as above
 
-    usage_meter = _Usage()
+    usage_meter = _Usage(run)
     # A bake-off has a cap of its own, which ends its turns by a pause.
     budget = None if pause else caps.create_budget(run)
     method = methods.get(run.plan.method.name)

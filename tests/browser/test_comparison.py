@@ -155,6 +155,7 @@ def test_another_machine_has_its_price_and_elsewhere_has_them_all(page):
     expect(page.locator("#elsewhere-tables")).to_contain_text("Services that train for you")
 
 
+@pytest.mark.exhaustive
 def test_the_page_with_nothing_opened_is_short_and_when_idle_sends_no_requests(visit):
     page = visit()
     page.locator("#sample-support-tone").click()

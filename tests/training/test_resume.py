@@ -19,6 +19,7 @@ from studio.evaluate.answers import Answer
 from studio.evaluate.score_names import choosing_loss
 from studio.methods.spec import StopRequested
 from studio.models import cpu_precision, device, load, trainable
+from studio.storage import write_json
 from studio.training import callback as run_callback
 from studio.training import checkpoints, launcher, worker
 from studio.training import setup as run_setup
@@ -259,8 +260,10 @@ def test_a_run_stopped_before_it_trained_goes_on_from_the_beginning(finished, ma
     worker.run(run.id)
     assert runs.is_resumable(run)
     assert not runs.has_saved_state(run)
+    write_json(run.folder / worker.EARLIER_FILE, {"seconds": 1000.0})  # as if it had trained so long by then
     resume(run)
     assert runs.status(run).state == "done"
+    assert runs.report(run)["seconds"] > 1000, "time and cost are those of all of it"
     assert_same_losses(losses(run), losses(finished("lora", "chat")))
 
 

@@ -717,11 +717,11 @@ def test_the_share_of_the_cores_is_that_of_computing_not_of_loading(make_plan, s
     clocks = {"time": 0.0, "process_time": 0.0}
     set_clock(worker, time=lambda: clocks["time"], process_time=lambda: clocks["process_time"])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    usage = worker._Usage()
+    run = runs.create(make_plan("lora", "chat"))
+    usage = worker._Usage(run)
     clocks.update(time=10.0, process_time=4.0)
     usage.begin_computing()
     clocks.update(time=20.0, process_time=13.0)
-    run = runs.create(make_plan("lora", "chat"))
     assert usage.measure(run)["core_share"] == 0.9
     assert usage.measure(run)["seconds"] == 20
     monkeypatch.setattr(worker.cgroups, "available_cores", lambda: 0.5)  # of fewer threads than it began with
