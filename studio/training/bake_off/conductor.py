@@ -120,10 +120,9 @@ def _take_turn(bake_off: BakeOff, contender: Contender, n_looks: int, train_unti
         bake_off = _save(bake_off, contender)
     minutes = train_until(run, Pause(until, 60 * _minutes_left(bake_off)))
     status, standing = runs.status(run), pause.read(run)
-    contender = replace(contender, minutes=contender.minutes + minutes)
     was_interrupted = bake_off.stop_file.exists() and status.state == "stopped" and status.stage != "paused"
-    if not was_interrupted:  # else its turn is taken again
-        contender = replace(contender, looks=n_looks)
+    looks = contender.looks if was_interrupted else n_looks  # an interrupted turn is taken again
+    contender = replace(contender, minutes=contender.minutes + minutes, looks=looks)
     if status.state == "done":
         contender = replace(contender, share=1.0)
     elif standing:
