@@ -203,9 +203,11 @@ def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(token_id for token_id in candidates if token_id is not None)
 
 
-def declare_stop_tokens(model: Any, tokenizer: Any) -> None:
+def declare_stop_tokens(model: Any, tokenizer: Any, task: str) -> None:
     """Write the tokens that end an answer into a model: TRL asks it, and whoever opens a whole result.
 
-    A base like Qwen2.5 names none of its chat template's.
+    A base like Qwen2.5 names none of its chat template's. Where the task has no answers, nothing is written.
     """
+    if task in ("classify", "complete"):
+        return
     model.generation_config.eos_token_id = sorted(stop_token_ids(model, tokenizer))

@@ -33,8 +33,7 @@ def save_merged_model(run: Run, folder: Path) -> None:
     merged = methods.get(run.plan.method.name).merge(base_model, run.model)
     require_plain(merged)
     tokenizer = load.tokenizer(run.model)
-    if run.plan.task not in ("classify", "complete"):
-        answers.declare_stop_tokens(merged, tokenizer)
+    answers.declare_stop_tokens(merged, tokenizer, run.plan.task)
     merged.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     config_path = folder / "config.json"

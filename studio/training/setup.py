@@ -237,8 +237,7 @@ def load_context(
         if dtype is torch.float32:
             model = load.in_32_bits(model, base.folder, plan.task, labels, plan.training.seed)
         model = load.convert_parameters(model, dtype)
-    if plan.task not in ("classify", "complete"):
-        answers.declare_stop_tokens(model, tokenizer)
+    answers.declare_stop_tokens(model, tokenizer, plan.task)
     problem_type, scale = None, None
     if plan.task == "classify":
         role = target_role(splits.train[0])

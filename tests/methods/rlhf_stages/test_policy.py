@@ -168,7 +168,7 @@ def test_practice_stops_where_the_template_ends_an_answer(make_recorded_job):
     tokenizer.add_special_tokens({"additional_special_tokens": ["<turn>"]})
     tokenizer.chat_template = tokenizer.chat_template.replace("{{ eos_token }}", "<turn>")
     job = dataclasses.replace(job, tokenizer=tokenizer)
-    declare_stop_tokens(job.model, tokenizer)
+    declare_stop_tokens(job.model, tokenizer, job.plan.task)
     logger = policy.SampleLogger(job, lambda attempts: [0.0] * len(attempts), 4, frozenset())
     questions = [policy.Question([{"role": "user", "content": "where"}])] * 2
     trainer = policy._build_policy_trainer(job, stage.merge_adapter(job.model), questions, logger, 8)
