@@ -256,11 +256,16 @@ def _find_best(compared_runs: Sequence[ComparedRun]) -> int:
     return max(scored, key=lambda index: sign * scored[index])
 
 
+def counts_other_tokens(measure: str, first: Plan, second: Plan) -> bool:
+    """Whether two runs are compared by losses of different base models, whose tokens are others."""
+    return measure == measures.LOSS.name and first.model != second.model
+
+
 def _describe_pair(first: ComparedRun, second: ComparedRun, evidence: Evidence | None) -> Message:
     names = {"first": first.name, "second": second.name}
     if not evidence:
         return NO_SHARED_ROWS.format(**names)
-    if evidence.measure == measures.LOSS.name and first.plan.model != second.plan.model:
+    if counts_other_tokens(evidence.measure, first.plan, second.plan):
         return OTHER_TOKENS.format(**names)
     (comparison,) = evidence.comparisons
     template = _choose_template(evidence)

@@ -8,7 +8,7 @@ from pathlib import Path
 from studio import run_comparison, runs
 from studio.cli import EXIT_OK
 from studio.errors import NotPossible
-from studio.evaluate import measures, predictions, verdict
+from studio.evaluate import predictions, verdict
 from studio.evaluate.next_steps import NextStep
 from studio.evaluate.predictions import Answered
 from studio.evaluate.verdict import Verdict
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if options.against:
         other = runs.find(options.against)
         result = verdict.judge_runs(_require_answers(judged), _require_answers(other))
-        if result.measure == measures.LOSS.name and judged.plan.model != other.plan.model:
+        if run_comparison.counts_other_tokens(result.measure, judged.plan, other.plan):
             names = {"first": judged.plan.name, "second": other.plan.name}
             raise NotPossible(run_comparison.OTHER_TOKENS, COMPARE_ANSWERS, **names)
     else:

@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from typing import Literal
 
 from studio.data import replay
+from studio.evaluate.measures import MAX_QUESTIONS
 from studio.evaluate.retention import budget
 from studio.evaluate.retention.suites import SUITE_NAMES
 from studio.models.device import DeviceType
@@ -38,9 +39,8 @@ LINEAR_FIT_STEPS = 50
 # Examples that a training is validated on along the way, at most: more would only cost time, up to a third of
 # a training of one epoch (docs/methods.md#what-all-share).
 MAX_CHECKED_EXAMPLES = 500
-# How questions with known answers are asked; the same as in studio.evaluate.answers, which loads torch.
+# How questions are answered in writing; the same as in studio.evaluate.answers, which loads torch.
 ANSWER_BATCH_SIZE = 16
-MAX_ANSWER_QUESTIONS = 64
 MAX_ANSWER_TOKENS = 160
 # The same as in studio.evaluate.retention.scoring, which loads torch.
 RETENTION_BATCH_SIZE = 16
@@ -507,7 +507,7 @@ def build_answer_phase(workload: Workload) -> Phase:
     n_held_out = workload.n_test or workload.n_validation
     n_questions = n_held_out * workload.n_asked / max(workload.count, 1)
     prompt_lengths = [(row.prompt_tokens, 0) for row in workload.rows]
-    batches = build_micro_batches(prompt_lengths, ANSWER_BATCH_SIZE, min(MAX_ANSWER_QUESTIONS, n_questions))
+    batches = build_micro_batches(prompt_lengths, ANSWER_BATCH_SIZE, min(MAX_QUESTIONS, n_questions))
     return Phase("ask", batches, passes=2, new_tokens=workload.max_answer_tokens)
 
 
