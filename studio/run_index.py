@@ -10,6 +10,7 @@ from typing import Any
 from studio import plan as plans
 from studio import runs
 from studio.errors import BadPlan, NotPossible, RunNotFound
+from studio.estimate import history
 from studio.evaluate import verdict
 from studio.i18n import Message
 from studio.runs import Run
@@ -18,7 +19,7 @@ from studio.storage import home, read_json, write_json, write_text
 # What was read of every run, by its id.
 INDEX_FILE = "runs-index.json"
 # Written over when the keys of a summary change.
-INDEX_FORMAT = 1
+INDEX_FORMAT = 2
 # The files that a summary is made of; one that is written again is read again.
 PINNED_FILE = "pinned"
 SOURCE_FILES = ("plan.yaml", "status.json", "report.json", "estimate.json", PINNED_FILE)
@@ -49,7 +50,8 @@ class Summary:
         is_share: Whether these are shares from 0 to 1.
         seconds: What the run took; None while it has no report.
         size_bytes: What its folder holds.
-        dollars: What it cost on a machine that is paid by the hour; None on one that is not.
+        money: What the machine charged for it, as on its receipt; None where no price was known.
+        currency: Code of the currency of `money`, such as USD; "" without one.
         is_pinned: Whether it stands on top of the list.
     """
 
@@ -68,7 +70,8 @@ class Summary:
     is_share: bool = False
     seconds: float | None = None
     size_bytes: int = 0
-    dollars: float | None = None
+    money: float | None = None
+    currency: str = ""
     is_pinned: bool = False
 
 
@@ -165,8 +168,8 @@ def _read_run(run: Run) -> Summary:
         method=plan.method.name,
         model=plan.model,
         seconds=seconds,
-        dollars=_cost(run, seconds),
     )
+    summary = _with_cost(summary, run)
     try:
         result = verdict.read(report)
     except (TypeError, KeyError, ValueError, AttributeError):
@@ -187,12 +190,14 @@ def _with_verdict(summary: Summary, result: verdict.Verdict) -> Summary:
     )
 
 
-def _cost(run: Run, seconds: float | None) -> float | None:
-    price = read_json(run.folder / "estimate.json").get("price")
-    per_hour = price.get("per_hour") if isinstance(price, dict) else None
-    if seconds is None or not isinstance(per_hour, int | float) or not per_hour:
-        return None
-    return seconds / 3600 * per_hour
+def _with_cost(summary: Summary, run: Run) -> Summary:
+    estimate = history.load_estimate(run)
+    try:
+        money = history.billed_money(estimate, history.actual_minutes(runs.report(run)))
+        currency = str(estimate["currency"])
+    except (TypeError, KeyError, ValueError, AttributeError):  # not ended, never estimated, or damaged
+        return summary
+    return summary if money is None else replace(summary, money=money, currency=currency)
 
 
 def _with_present_state(run: Run, summary: Summary) -> Summary:

@@ -98,7 +98,7 @@ MAY_IMPORT = {
     "plan": set(),
     "run_format": {"plan"},
     "runs": {"plan", "run_format"},
-    "run_index": {"plan", "runs", "evaluate"},
+    "run_index": {"plan", "runs", "evaluate", "estimate"},
     "run_comparison": {"plan", "runs", "run_index", "methods", "evaluate", "training"},
     "presets": {"plan"},
     "data": {"presets", "plan"},

@@ -27,13 +27,31 @@ def end(run, **report):
 def test_a_run_is_summed_up_with_verdict_interval_time_and_cost(make_plan):
     result = Verdict("ship", NOTHING_HELD_OUT, score=Estimate(0.8, 0.7, 0.9))
     run = end(runs.create(make_plan()), verdict=result.to_json(), seconds=1800)
-    (run.folder / "estimate.json").write_text(json.dumps({"price": {"per_hour": 3.0}}))
+    price = {"per_hour": 3.0, "billed": "minute", "start_minutes": 4.5}
+    (run.folder / "estimate.json").write_text(json.dumps({"price": price, "currency": "CNY"}))
     summary = listed(run)
     assert (summary.name, summary.method, summary.state) == (run.plan.name, "lora", "done")
     assert (summary.verdict, summary.low, summary.high) == ("ship", 0.7, 0.9)
-    assert (summary.seconds, summary.dollars) == (1800, 1.5)  # half an hour at 3 dollars
+    assert (summary.seconds, summary.currency) == (1800, "CNY")
+    assert summary.money == pytest.approx(1.75)  # 30 minutes and 4.5 before them are 35 at 5 cents
     sizes = [path.stat().st_size for path in run.folder.iterdir()]
     assert summary.size_bytes == sum(sizes)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"price": 3}',
+        '{"price": {"per_hour": "x"}, "currency": "USD"}',
+        '{"price": {"per_hour": 3}}',
+    ],
+)
+def test_what_no_estimate_can_tell_is_no_cost(make_plan, content):
+    run = end(runs.create(make_plan()), seconds=1800)
+    (run.folder / "estimate.json").write_text(content)
+    assert (listed(run).money, listed(run).currency) == (None, "")
 
 
 def test_only_a_run_that_has_changed_is_read_again(make_plan, monkeypatch):

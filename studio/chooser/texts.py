@@ -6,12 +6,11 @@ from pydantic import Field
 
 from studio import presets
 from studio.estimate.machines.catalogue import LOCAL_ID, Machine
-from studio.estimate.types import Range
+from studio.estimate.types import Range, currency_sign
 from studio.i18n import Message
 from studio.presets import CardModel
 
 TEXTS_FILE = presets.FOLDER / "chooser.yaml"
-CURRENCY_SIGNS = {"USD": "$", "CNY": "¥"}
 
 
 class QuestionTexts(CardModel):
@@ -104,7 +103,7 @@ def format_duration(minutes: float) -> Message:
 
 def format_price(amount: Range, currency: str) -> Message:
     """About what something costs; less than a cent is stated as such."""
-    sign = CURRENCY_SIGNS.get(currency, f"{currency} ")
+    sign = currency_sign(currency)
     if amount.likely < 0.01:
         return TEXTS.prices["under"].format(amount=f"{sign}0.01")
     return TEXTS.prices["about"].format(amount=f"{sign}{amount.likely:,.2f}")

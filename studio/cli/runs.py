@@ -26,7 +26,7 @@ SORT_KEYS: dict[str, Callable[[Summary], Any]] = {
     "score": lambda summary: -summary.score if summary.score is not None else float("inf"),
     "time": lambda summary: summary.seconds if summary.seconds is not None else float("inf"),
     "size": lambda summary: -summary.size_bytes,
-    "cost": lambda summary: summary.dollars if summary.dollars is not None else float("inf"),
+    "cost": lambda summary: (summary.money is None, summary.currency, summary.money or 0.0),
 }
 NO_RUNS = Message("No runs yet in {folder}. Start one: studio train support-tone-lora")
 NO_MATCH = Message("No run matches “{text}”.")

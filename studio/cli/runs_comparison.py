@@ -21,7 +21,7 @@ OUTCOMES: Mapping[str, Callable[[ComparedRun], str]] = {
     "score": lambda compared: compared.score.render() if compared.score else UNKNOWN,
     "minutes": lambda compared: _format(compared.summary.seconds, 1 / 60, "{:,.1f}"),
     "size_mb": lambda compared: _format(compared.summary.size_bytes, 1e-6, "{:,.1f}"),
-    "cost_usd": lambda compared: _format(compared.summary.dollars, 1, "{:,.2f}"),
+    "cost": lambda compared: _format(compared.summary.money, 1, f"{{:,.2f}} {compared.summary.currency}"),
 }
 DIFFERENCES = Message("What their plans differ in:")
 NO_DIFFERENCES = Message("Their plans differ in nothing.")
@@ -91,7 +91,8 @@ def _to_json(comparison: RunComparison) -> dict[str, Any]:
                 "verdict": compared.verdict.to_json() if compared.verdict else None,
                 "seconds": compared.summary.seconds,
                 "size_bytes": compared.summary.size_bytes,
-                "dollars": compared.summary.dollars,
+                "money": compared.summary.money,
+                "currency": compared.summary.currency,
             }
             for compared in comparison.runs
         ],

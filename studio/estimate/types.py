@@ -9,6 +9,7 @@ from studio.i18n import Message
 # machine's own measured rates (docs/estimator.md#the-four-levels).
 EstimateLevel = Literal["formula", "traced"]
 FitStatus = Literal["yes", "tight", "no", "unknown"]
+CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "CNY": "¥"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Range:
     def contains(self, value: float) -> bool:
         """Return whether a value lies within the range."""
         return self.low <= value <= self.high
+
+
+def currency_sign(currency: str) -> str:
+    """Return what stands before an amount of a currency: its sign, or else its code and a space."""
+    return CURRENCY_SIGNS.get(currency, f"{currency} ")
 
 
 def range_around(likely: float, spread: float) -> Range:

@@ -1,9 +1,8 @@
 """Amounts as people read them: counts, memory, sizes, times, money, energy, and the span between two."""
 
-from studio.estimate.types import Range
+from studio.estimate.types import Range, currency_sign
 from studio.i18n import Message
 
-CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "CNY": "¥"}
 # Seconds, minutes, hours, days.
 TIME_UNITS = Message("s"), Message("min"), Message("h"), Message("d")
 # Hours, minutes, seconds of a duration that is known to the second.
@@ -72,7 +71,7 @@ def format_seconds(seconds: float, lang: str) -> str:
 
 def format_money(amount: Range, currency: str = "USD") -> str:
     """A cost from low to high: $0.09–0.12, ¥1,240–1,860, <$0.01; $0 where it is free."""
-    sign = CURRENCY_SIGNS.get(currency, f"{currency} ")
+    sign = currency_sign(currency)
     if amount.high == 0:
         return f"{sign}0"
     low, high = _format_cash(amount.low), _format_cash(amount.high)
@@ -80,6 +79,11 @@ def format_money(amount: Range, currency: str = "USD") -> str:
     if low == high:
         return f"{less_than}{sign}{low}"
     return f"{less_than}{sign}{low}–{high}"
+
+
+def format_cost(amount: float, currency: str) -> str:
+    """What something did cost: $0.12, ¥1,240.00, SEK 3.00."""
+    return f"{currency_sign(currency)}{amount:,.2f}"
 
 
 def format_energy(watt_hours: Range) -> str:

@@ -118,7 +118,7 @@ def _list_outcomes(comparison: RunComparison, lang: str) -> Iterator[dict[str, A
         TIME: lambda compared: runs_table.format_seconds(compared.summary.seconds, lang),
         MEMORY: _format_memory,
         SIZE: lambda compared: units.format_mb(compared.summary.size_bytes / 1e6),
-        COST: lambda compared: runs_table.format_cost(compared.summary.dollars),
+        COST: lambda compared: runs_table.format_cost(compared.summary),
     }
     for label, describe in figures.items():
         cells = [describe(compared) for compared in comparison.runs]

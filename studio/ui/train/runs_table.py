@@ -147,7 +147,7 @@ def _describe(summary: Summary, lang: str) -> dict[str, Any]:
         "score": [_format_score(summary, lang), summary.score],
         "time": [format_seconds(summary.seconds, lang), summary.seconds],
         "size": [f"{summary.size_bytes / 1e6:,.1f} MB", summary.size_bytes],
-        "cost": [format_cost(summary.dollars), summary.dollars],
+        "cost": [format_cost(summary), summary.money],
         "ended": summary.state in runs.ENDED_STATES,
         "pinned": summary.is_pinned,
     }
@@ -158,9 +158,9 @@ def _format_time(created: float, lang: str) -> str:
     return datetime.fromtimestamp(created, UTC).astimezone().strftime(date_format)
 
 
-def format_cost(dollars: float | None) -> str:
+def format_cost(summary: Summary) -> str:
     """What a run cost; "" where nobody knows."""
-    return "" if dollars is None else f"${dollars:,.2f}"
+    return "" if summary.money is None else units.format_cost(summary.money, summary.currency)
 
 
 def format_seconds(seconds: float | None, lang: str) -> str:

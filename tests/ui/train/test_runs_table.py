@@ -37,6 +37,13 @@ def test_a_row_says_what_a_run_is_and_came_to(ended):
     assert row["cost"] == ["", None]
 
 
+def test_a_cost_stands_in_the_currency_of_its_machine(ended):
+    price = {"per_hour": 40.0, "billed": "second", "start_minutes": 0}
+    (ended.folder / "estimate.json").write_text(json.dumps({"price": price, "currency": "CNY"}))
+    (row,) = runs_table.list_runs([], ENGLISH)[0]["rows"]
+    assert row["cost"] == ["¥1.00", pytest.approx(1.0)]  # 90 seconds
+
+
 def test_a_run_without_a_verdict_is_shown_in_the_words_of_its_card(make_plan):
     stopped = runs.create(make_plan())
     runs.set_status(stopped, "stopped", "before")
