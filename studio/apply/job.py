@@ -1,6 +1,7 @@
 """A run applied to a column of a sheet: what is done is kept, and going on continues behind it."""
 
 import json
+import shutil
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -124,6 +125,13 @@ def apply(job: Job) -> Generator[Progress, None, None]:
             seconds_per_row = (time.monotonic() - started_at) / n_new if n_new else None
             seconds_left = None if seconds_per_row is None else seconds_per_row * (total - reply["done"])
             yield Progress(reply["done"], total, seconds_left)
+
+
+def forget(job: Job) -> None:
+    """Remove what was done, and its sheet, unless what another run has done of it is kept there."""
+    shutil.rmtree(job.folder, ignore_errors=True)
+    if not any(path.is_dir() for path in job.sheet.folder.glob("*")):
+        sheets.delete(job.sheet.id)
 
 
 def drop_broken_line(results_path: Path) -> int:

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     for message in summary.describe(job):
         print(message.render(lang), file=sys.stderr)
     print(WRITTEN.render(lang, name=path, count=opened.n_rows))
-    sheet.delete(opened.id)
+    jobs.forget(job)
     return EXIT_OK
 
 

@@ -150,3 +150,15 @@ def test_a_child_process_that_is_killed_costs_a_batch_and_the_job_goes_on(finish
     resumed = work_through(current, monkeypatch)
     assert (resumed[0], resumed[-1]) == (n_done, 100)
     assert [result.get("label") for result in current.results()] == LABELS * 25
+
+
+def test_what_another_run_has_done_of_a_sheet_stays_until_that_is_over_too(make_plan):
+    sheet = make_sheet(("text",), [(text,) for text in TEXTS])
+    ended, interrupted = (Job(sheet, runs.create(make_plan()), "text") for _ in range(2))
+    for current in (ended, interrupted):
+        current.folder.mkdir()
+        current.results_path.write_text("{}\n")
+    job.forget(ended)
+    assert (ended.results(), interrupted.results()) == ([], [{}])
+    job.forget(interrupted)
+    assert not sheet.folder.exists()
