@@ -53,7 +53,8 @@ def _normalize(
     """Rows x tokens x width, normalized; of different formats transformers makes a third one."""
     if hidden_states.dtype is not norm.weight.dtype:
         return forward(hidden_states)
-    normalized: torch.Tensor = functional.rms_norm(
-        hidden_states, (hidden_states.shape[-1],), norm.weight, norm.variance_epsilon
-    )
+    with torch.autocast("cuda", enabled=False):  # which would make it 32 bits, that each matrix copies back
+        normalized: torch.Tensor = functional.rms_norm(
+            hidden_states, (hidden_states.shape[-1],), norm.weight, norm.variance_epsilon
+        )
     return normalized

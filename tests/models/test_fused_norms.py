@@ -3,8 +3,10 @@
 import pytest
 import torch
 from model_families import GROUPED
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from studio.models.fused_norms import fused_norms
 
@@ -61,3 +63,28 @@ def test_of_different_formats_transformers_makes_what_it_makes(calls):
     with fused_norms(model, "cuda"):
         assert model.model(IDS).last_hidden_state.dtype is torch.float32
     assert calls == [torch.bfloat16] * 4
+
+
+@pytest.fixture
+def cuda_autocast():
+    was_enabled, was_dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", torch.bfloat16)
+    yield
+    torch.set_autocast_enabled("cuda", was_enabled)
+    torch.set_autocast_dtype("cuda", was_dtype)
+
+
+@torch.no_grad()
+def test_autocast_of_a_gpu_leaves_a_norm_in_16_bits(cuda_autocast):
+    """Tensors without numbers take the paths of CUDA on a machine that has none."""
+    with FakeTensorMode() as mode:
+        weight, hidden = (
+            FakeTensor(mode, torch.empty(shape, dtype=torch.bfloat16, device="meta"), torch.device("cuda"))
+            for shape in ((64,), (2, 3, 64))
+        )
+        norm = LlamaRMSNorm(64)
+        norm.weight = torch.nn.Parameter(weight, requires_grad=False)
+        assert functional.rms_norm(hidden, (64,), norm.weight).dtype is torch.float32
+        with fused_norms(norm, "cuda"):
+            assert norm(hidden).dtype is torch.bfloat16
