@@ -1,12 +1,16 @@
-"""Large libraries are imported, and left at the end, without a search for unused objects.
+"""Large libraries are imported, and left at the end, without work that nobody needs.
 
 Python walks through all objects there are whenever their number has grown by a quarter, to find those that
 only refer to each other. An import and the end of a process find none worth finding; the walks take a third
 of the time of both (docs/architecture.md#how-a-process-starts).
+
+On import bitsandbytes compiles functions for devices that it has no kernels for, such as Apple's GPU. torch
+loads its compiler for that, which takes longer than all else that bitsandbytes does.
 """
 
 import atexit
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -17,6 +21,8 @@ LARGE_LIBRARIES = frozenset(
     {"torch", "transformers", "peft", "trl", "datasets", "torchao", "bitsandbytes", "pandas", "sklearn"}
     | {"gradio", "huggingface_hub", "scipy", "accelerate"}
 )
+# While it is "1", torch.compile gives back the function that it gets.
+COMPILER_SWITCH = "TORCHDYNAMO_DISABLE"
 
 
 class _LargeLibraryFinder:
@@ -31,6 +37,8 @@ class _LargeLibraryFinder:
         spec = PathFinder.find_spec(name, path, target)
         if spec and spec.loader:
             _run_without_search(spec.loader)
+        if spec and spec.loader and name == "bitsandbytes" and sys.platform != "darwin":
+            _run_without_compiler(spec.loader)
         return spec
 
 
@@ -45,6 +53,22 @@ def _run_without_search(loader: object) -> None:
         finally:
             if is_outermost:
                 gc.enable()
+
+    loader.exec_module = exec_module  # type: ignore[attr-defined]
+
+
+def _run_without_compiler(loader: object) -> None:
+    execute = loader.exec_module  # type: ignore[attr-defined]
+
+    def exec_module(module: ModuleType) -> None:
+        if COMPILER_SWITCH in os.environ:  # somebody has decided
+            execute(module)
+            return
+        os.environ[COMPILER_SWITCH] = "1"
+        try:
+            execute(module)
+        finally:
+            del os.environ[COMPILER_SWITCH]
 
     loader.exec_module = exec_module  # type: ignore[attr-defined]
 

@@ -71,3 +71,11 @@ kept = Found()
 
     assert say("import gc") == "found"
     assert say("import studio") == ""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="an Apple GPU takes what is compiled")
+def test_bitsandbytes_is_imported_without_torch_s_compiler():
+    code = "import os, sys, studio, bitsandbytes; print('torch._inductor.compile_fx' in sys.modules)"
+    code += f"; print({quick_imports.COMPILER_SWITCH!r} in os.environ)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\nFalse\n"
