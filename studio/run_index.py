@@ -10,7 +10,6 @@ from typing import Any
 from studio import plan as plans
 from studio import runs
 from studio.errors import BadPlan, NotPossible, RunNotFound
-from studio.estimate import history
 from studio.evaluate import verdict
 from studio.i18n import Message
 from studio.runs import Run
@@ -191,6 +190,8 @@ def _with_verdict(summary: Summary, result: verdict.Verdict) -> Summary:
 
 
 def _with_cost(summary: Summary, run: Run) -> Summary:
+    from studio.estimate import history  # noqa: PLC0415 - only where a run is read anew
+
     estimate = history.load_estimate(run)
     try:
         money = history.billed_money(estimate, history.actual_minutes(runs.report(run)))
