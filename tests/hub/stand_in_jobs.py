@@ -42,6 +42,8 @@ class HubJob:
     lines: list[str] = field(default_factory=list)
     stage: str = "SCHEDULING"
     message: str | None = None
+    # Whoever sees the job may end it while it is being started.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         """Run the command; what it prints are the log, as in a container's."""
@@ -55,16 +57,19 @@ class HubJob:
             **self.spec["environment"],
             **self.spec.get("secrets", {}),
         }
-        self.process = subprocess.Popen(
-            self.spec["command"],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.stage = "RUNNING"
+        with self._lock:
+            if self.stage != "SCHEDULING":
+                return
+            self.process = subprocess.Popen(
+                self.spec["command"],
+                cwd=self.folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            self.stage = "RUNNING"
         threading.Thread(target=self._read, daemon=True).start()
         timer = threading.Timer(self.spec["timeoutSeconds"], self.end, ("ERROR", "Job timeout"))
         timer.daemon = True
@@ -80,7 +85,9 @@ class HubJob:
 
     def end(self, stage: str, message: str | None = None) -> None:
         """End the container, with all that runs in it."""
-        if self.stage in ("SCHEDULING", "RUNNING"):
+        with self._lock:
+            if self.stage not in ("SCHEDULING", "RUNNING"):
+                return
             self.stage, self.message = stage, message
             if self.process:
                 os.killpg(self.process.pid, signal.SIGKILL)
