@@ -35,9 +35,10 @@ class _LargeLibraryFinder:
         if name.partition(".")[0] not in LARGE_LIBRARIES:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec and spec.loader:
-            _run_without_search(spec.loader)
-        if spec and spec.loader and name == "bitsandbytes" and sys.platform != "darwin":
+        if not (spec and spec.loader):
+            return spec
+        _run_without_search(spec.loader)
+        if name == "bitsandbytes" and sys.platform != "darwin":
             _run_without_compiler(spec.loader)
         return spec
 

@@ -168,7 +168,7 @@ def _read_run(run: Run) -> Summary:
         model=plan.model,
         seconds=seconds,
     )
-    summary = _with_cost(summary, run)
+    summary = _with_cost(summary, run, report)
     try:
         result = verdict.read(report)
     except (TypeError, KeyError, ValueError, AttributeError):
@@ -189,12 +189,12 @@ def _with_verdict(summary: Summary, result: verdict.Verdict) -> Summary:
     )
 
 
-def _with_cost(summary: Summary, run: Run) -> Summary:
+def _with_cost(summary: Summary, run: Run, report: Mapping[str, Any]) -> Summary:
     from studio.estimate import history  # noqa: PLC0415 - only where a run is read anew
 
     estimate = history.load_estimate(run)
     try:
-        money = history.billed_money(estimate, history.actual_minutes(runs.report(run)))
+        money = history.billed_money(estimate, history.actual_minutes(report))
         currency = str(estimate["currency"])
     except (TypeError, KeyError, ValueError, AttributeError):  # not ended, never estimated, or damaged
         return summary
